@@ -1,0 +1,200 @@
+import type { BrokerError } from "../core/errors.js";
+import type { NewMessage } from "../core/message.js";
+import type {
+  AckMode,
+  BatchFacts,
+  DeliveryRun,
+  FlowWindow,
+  OpenSession,
+  OffsetRun,
+  SessionId,
+  SettleFailure,
+  Settlement,
+  WaitingFor,
+} from "../core/session.js";
+import type { DeliveryPart } from "../core/subscription/effects.js";
+import type { Offset, WallMs } from "../core/units.js";
+import type { Durability } from "../ports/engine.js";
+
+/** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
+export interface BrokerApi {
+  readonly durability: Durability;
+  /**
+   * Takes one publish frame for one queue. `done` is called once, never before this returns, after the messages are durable
+   * or were refused. False: the queue's open batch is full, stop sending until `whenWritable` calls back; this frame was
+   * taken all the same. Twice past that bound frames are refused with PUBLISH_BACKLOG.
+   */
+  publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean;
+  /** Calls `f` once, as soon as the queue's open batch has room again (at once, but not in this turn, if it has now). */
+  whenWritable(queue: string, f: () => void): void;
+
+  /**
+   * Opens a session. Rejects with BrokerError. The sink hears `opened` before anything else; it may be called from within
+   * this call's own turn on.
+   */
+  openSession(open: OpenSession, sink: SessionSink): Promise<Session>;
+
+  createQueue(settings: QueueSettings): Promise<QueueInfo>;
+  getQueue(queue: string): Promise<QueueInfo>;
+  /** Sorted by name, those that sort after `after`. */
+  listQueues(after: string | undefined, limit: number): Promise<readonly QueueInfo[]>;
+  deleteQueue(queue: string): Promise<void>;
+  getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo>;
+  listSubscribers(queue: string, after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]>;
+  deleteSubscriber(queue: string, subscriber: string): Promise<void>;
+  /** Sorted by session id; `queue` undefined: everywhere. */
+  listClients(queue: string | undefined, after: SessionId | undefined, limit: number): readonly ClientInfo[];
+}
+
+export interface PublishFrame {
+  readonly queue: string;
+  readonly messages: readonly NewMessage[];
+  /** `undefined`: no condition. 0: the queue never had a message. */
+  readonly expectedLastOffset: number | undefined;
+  /** Every message stands alone; otherwise all or nothing. */
+  readonly independent: boolean;
+}
+
+export type PublishOutcome = PublishAccepted | PublishRefused;
+
+export interface PublishAccepted {
+  readonly ok: true;
+  /** 0 when an independent frame stored nothing. */
+  readonly firstOffset: Offset;
+  /** All of it was known: nothing was stored now. */
+  readonly duplicate: boolean;
+  readonly publishTimeMs: WallMs;
+  /** Durable subscribers whose filter takes the frame's first message: for unary Publish. */
+  readonly matchedSubscribers: number;
+  /** Messages that no durable subscriber's filter takes. */
+  readonly unmatchedCount: number;
+  /** Independent frames only: the messages that were duplicates or failed. The others have firstOffset, firstOffset + 1, … in order. */
+  readonly outcomes: readonly MessageOutcome[];
+}
+
+export interface PublishRefused {
+  readonly ok: false;
+  readonly error: BrokerError;
+}
+
+export interface MessageOutcome {
+  readonly index: number;
+  readonly offset: Offset;
+  readonly duplicate: boolean;
+  readonly error: BrokerError | undefined;
+}
+
+/** The edge's half of an open session: how the broker speaks to the client. No call may throw. */
+export interface SessionSink {
+  opened(facts: SessionOpened): void;
+  /** Sends one batch. The bytes of the parts are shared and read-only. */
+  deliver(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): void;
+  result(requestIds: readonly bigint[], failures: readonly SettleFailure[], committedOffset: Offset): void;
+  heartbeat(facts: HeartbeatFacts): void;
+  gap(first: Offset, last: Offset, matchingCount: number): void;
+  notice(reason: string, detail: string, range: OffsetRun | DeliveryRun | undefined): void;
+  goingAway(graceMs: number, reconnectAfterMs: number, reason: string): void;
+  /** Ends the stream: OK without an error. The session is over for the broker already. */
+  end(error: BrokerError | undefined): void;
+}
+
+/** The broker's half of an open session: how the client speaks to it. Calls after the end are ignored. */
+export interface Session {
+  readonly id: SessionId;
+  settle(requestId: bigint, settlement: Settlement): void;
+  flow(window: FlowWindow): void;
+  /** No more deliveries; the sink's `end` is called when nothing is held. */
+  drain(): void;
+  /** Any client frame: it is alive (clientTimeout), and a ping asks for a heartbeat. */
+  ping(): void;
+  heard(): void;
+  /**
+   * The client finished sending. AUTO goes on. EXPLICIT: what was sent is answered, what is held goes back uncounted, then
+   * the sink's `end(undefined)`.
+   */
+  halfClosed(): void;
+  /** The transport's write buffer is full, or has room again. */
+  transportChanged(ready: boolean): void;
+  /** AUTO: the transport took this batch. */
+  taken(batchId: number): void;
+  /** The stream is gone (cancel, reset, death): leases are free at once and count as hand-outs without a verdict. */
+  lost(): void;
+}
+
+export interface SessionOpened {
+  readonly sessionId: SessionId;
+  readonly queueId: string;
+  readonly committedOffset: Offset;
+  readonly headOffset: Offset;
+  readonly backlogCount: number;
+  readonly deadLetterCount: number;
+  readonly ordered: boolean;
+  readonly ackTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly flow: FlowWindow;
+  readonly events: readonly string[];
+  readonly maxAttempts: number;
+  readonly created: boolean;
+  readonly standby: boolean;
+  readonly maxUnsettled: number;
+}
+
+export interface HeartbeatFacts {
+  readonly headOffset: Offset;
+  readonly committedOffset: Offset;
+  readonly inFlightCount: number;
+  readonly backlogCount: number;
+  readonly waitingFor: WaitingFor | undefined;
+}
+
+export type Ordering = "UNORDERED" | "ORDERED";
+
+/** What may be said of a queue when it is made. */
+export interface QueueSettings {
+  readonly name: string;
+  readonly ordering: Ordering;
+}
+
+export interface QueueInfo extends QueueSettings {
+  readonly queueId: string;
+  readonly createTimeMs: WallMs;
+  /** The last message stored; 0 before the first. */
+  readonly headOffset: Offset;
+  /** The oldest message that is still there; headOffset + 1 when there is none. */
+  readonly firstOffset: Offset;
+  readonly messageCount: number;
+  readonly bytes: number;
+  readonly subscriberCount: number;
+}
+
+export interface SubscriberInfo {
+  readonly queue: string;
+  readonly name: string;
+  readonly events: readonly string[];
+  readonly createTimeMs: WallMs;
+  readonly committedOffset: Offset;
+  readonly backlogCount: number;
+  readonly inFlightCount: number;
+  readonly waitingRetryCount: number;
+  readonly deadLetterCount: number;
+  readonly clientCount: number;
+  readonly ackTimeoutMs: number;
+  readonly maxAttempts: number;
+  readonly maxDeliveries: number;
+  readonly maxUnsettled: number;
+}
+
+export interface ClientInfo {
+  readonly sessionId: SessionId;
+  readonly clientId: string;
+  readonly peer: string;
+  readonly queue: string;
+  /** Empty: ephemeral. */
+  readonly subscriber: string;
+  readonly events: readonly string[];
+  readonly ackMode: AckMode;
+  readonly flow: FlowWindow;
+  readonly inFlightCount: number;
+  readonly connectTimeMs: WallMs;
+  readonly labels: ReadonlyMap<string, string>;
+}

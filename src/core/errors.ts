@@ -1,0 +1,75 @@
+/** gRPC's canonical codes by name; the edge knows the numbers. */
+export type StatusName =
+  | "INVALID_ARGUMENT"
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "FAILED_PRECONDITION"
+  | "OUT_OF_RANGE"
+  | "RESOURCE_EXHAUSTED"
+  | "ABORTED"
+  | "UNIMPLEMENTED"
+  | "UNAVAILABLE"
+  | "DATA_LOSS"
+  | "INTERNAL";
+
+/** The one table from reason to status. Reasons are API: clients branch on them, never on message text. */
+export const ERROR_REASONS = {
+  INVALID_FIELD: "INVALID_ARGUMENT",
+  UNDECODABLE: "INVALID_ARGUMENT",
+  MESSAGE_TOO_LARGE: "INVALID_ARGUMENT",
+  BATCH_TOO_LARGE: "INVALID_ARGUMENT",
+  OPEN_EXPECTED: "INVALID_ARGUMENT",
+  ALREADY_OPEN: "INVALID_ARGUMENT",
+  REPEATED_MESSAGE_ID: "INVALID_ARGUMENT",
+  QUEUE_NOT_FOUND: "NOT_FOUND",
+  QUEUE_DELETED: "NOT_FOUND",
+  SUBSCRIBER_NOT_FOUND: "NOT_FOUND",
+  SUBSCRIBER_DELETED: "NOT_FOUND",
+  SESSION_NOT_FOUND: "NOT_FOUND",
+  QUEUE_EXISTS: "ALREADY_EXISTS",
+  MESSAGE_ID_REUSED: "ALREADY_EXISTS",
+  PARTIAL_DUPLICATE: "ALREADY_EXISTS",
+  UNEXPECTED_LAST_OFFSET: "FAILED_PRECONDITION",
+  START_MISMATCH: "FAILED_PRECONDITION",
+  FILTER_MISMATCH: "FAILED_PRECONDITION",
+  QUEUE_ID_MISMATCH: "FAILED_PRECONDITION",
+  BEYOND_HEAD: "OUT_OF_RANGE",
+  PUBLISH_BACKLOG: "RESOURCE_EXHAUSTED",
+  SESSION_LIMIT: "RESOURCE_EXHAUSTED",
+  HALTED: "ABORTED",
+  DISCONNECTED: "ABORTED",
+  OPEN_TIMEOUT: "ABORTED",
+  CLIENT_TIMEOUT: "ABORTED",
+  NOT_BUILT_YET: "UNIMPLEMENTED",
+  UNKNOWN_FRAME: "UNIMPLEMENTED",
+  UNKNOWN_CAPABILITY: "UNIMPLEMENTED",
+  DRAINING: "UNAVAILABLE",
+  DISK_FULL: "UNAVAILABLE",
+  CHUNK_CORRUPT: "DATA_LOSS",
+  INTERNAL: "INTERNAL",
+} as const satisfies Record<string, StatusName>;
+
+export type ErrorReason = keyof typeof ERROR_REASONS;
+
+/** An operational failure that a client is told of. A programmer's error is an assertion instead. */
+export class BrokerError extends Error {
+  override readonly name = "BrokerError";
+
+  /**
+   * @param message what was wrong, which value, and what to do; for people
+   * @param metadata the same for machines: ErrorInfo.metadata (field, value, limit, …)
+   * @param retryAfterMs set exactly when the same call may succeed later
+   */
+  constructor(
+    readonly reason: ErrorReason,
+    message: string,
+    readonly metadata: Readonly<Record<string, string>> = {},
+    readonly retryAfterMs?: number,
+  ) {
+    super(message);
+  }
+
+  get status(): StatusName {
+    return ERROR_REASONS[this.reason];
+  }
+}

@@ -1,0 +1,41 @@
+import type { Chunk } from "../chunk.js";
+import type { AckMode, FlowWindow, SessionId, Settlement, StopPoint } from "../session.js";
+import type { Offset } from "../units.js";
+
+/** How one session works; fixed at open, but for `flow`. */
+export interface SessionSettings {
+  readonly clientId: string;
+  readonly ackMode: AckMode;
+  readonly flow: FlowWindow;
+  readonly ackTimeoutMs: number;
+  readonly stop: StopPoint;
+  readonly maxBatchMessages: number;
+  readonly maxBatchBytes: number;
+}
+
+/** What happened, in the past tense: the only input of the subscription machine. */
+export type Fact =
+  | { readonly type: "session_opened"; readonly session: SessionId; readonly settings: SessionSettings }
+  /** `graceful`: half-close, drain or server stop; what is held goes back uncounted. Otherwise it counts as a hand-out without verdict. */
+  | { readonly type: "session_ended"; readonly session: SessionId; readonly graceful: boolean }
+  | { readonly type: "flow_changed"; readonly session: SessionId; readonly flow: FlowWindow }
+  | { readonly type: "drain_requested"; readonly session: SessionId }
+  | { readonly type: "settle_received"; readonly session: SessionId; readonly requestId: bigint; readonly settlement: Settlement }
+  /** The transport's buffer is full (`ready: false`) or has drained (`ready: true`). */
+  | { readonly type: "transport_changed"; readonly session: SessionId; readonly ready: boolean }
+  /** AUTO only: the transport took the batch, which settles it. */
+  | { readonly type: "batch_taken"; readonly session: SessionId; readonly batchId: number }
+  /** Messages up to `head` are durable. */
+  | { readonly type: "head_advanced"; readonly head: Offset }
+  /** Answers `load`: the chunk that contains the offset asked for, or the next one after it. */
+  | { readonly type: "chunk_loaded"; readonly chunk: Chunk }
+  /** Answers `load`: everything below `first` is gone (retention). */
+  | { readonly type: "log_truncated"; readonly first: Offset }
+  /** Answers `load`: `from..through` cannot be read. The machine passes over it, and says so in a `gap`. */
+  | { readonly type: "chunk_corrupt"; readonly from: Offset; readonly through: Offset }
+  /** Everything that the machine held when it was at `version` is durable. */
+  | { readonly type: "cursor_saved"; readonly version: number }
+  /** Answers `bury`: the copies are in the next cursor commit. */
+  | { readonly type: "dead_letters_copied"; readonly offsets: readonly Offset[] }
+  /** The clock reached `nextWake`. */
+  | { readonly type: "time_passed" };
