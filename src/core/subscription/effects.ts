@@ -23,7 +23,7 @@ export interface DeadLetter {
 
 /** What to do, as commands, in order: the only output of the subscription machine. */
 export type Effect =
-  /** Answer with `chunk_loaded`, `log_truncated` or `chunk_corrupt`. At most one is outstanding. */
+  /** Answer with `chunks_loaded`, `log_truncated` or `chunk_corrupt`. At most one is outstanding. */
   | { readonly type: "load"; readonly from: Offset }
   | { readonly type: "deliver"; readonly session: SessionId; readonly batch: BatchFacts; readonly parts: readonly DeliveryPart[]; readonly messages: number; readonly bytes: number }
   /**

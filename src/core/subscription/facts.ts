@@ -27,8 +27,13 @@ export type Fact =
   | { readonly type: "batch_taken"; readonly session: SessionId; readonly batchId: number }
   /** Messages up to `head` are durable. */
   | { readonly type: "head_advanced"; readonly head: Offset }
-  /** Answers `load`: the chunk that contains the offset asked for, or the next one after it. */
-  | { readonly type: "chunk_loaded"; readonly chunk: Chunk }
+  /**
+   * Answers `load`: the chunk that contains the offset asked for, or the next one after it, and as many after that, ascending
+   * and without a hole, as one read gave (read-ahead lets one batch span small chunks). A chunk in which the filter takes
+   * nothing may come without a body. Also welcome unasked, bodies or not: a subscription without sessions advances over what its
+   * filter passes, and stops before the first message that it takes.
+   */
+  | { readonly type: "chunks_loaded"; readonly chunks: readonly Chunk[] }
   /** Answers `load`: everything below `first` is gone (retention). */
   | { readonly type: "log_truncated"; readonly first: Offset }
   /** Answers `load`: `from..through` cannot be read. The machine passes over it, and says so in a `gap`. */

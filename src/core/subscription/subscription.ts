@@ -6,6 +6,8 @@ import type { Fact } from "./facts.js";
 
 /** What a subscription is set to; all in effect at once. */
 export interface SubscriptionSettings {
+  /** The subscriber's name; messages addressed to another one are passed over. Empty for an ephemeral one. */
+  readonly name: string;
   readonly filter: EventFilter;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
