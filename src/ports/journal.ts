@@ -1,0 +1,7 @@
+/** What is worth telling an operator, in one line each. Never payloads, never secrets. */
+export interface Journal {
+  info(message: string, facts?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
+  /** `facts.error`, if there is one, is written with its stack and its cause. */
+  error(message: string, facts?: Readonly<Record<string, unknown>>): void;
+}
