@@ -33,6 +33,13 @@ export interface Chunk {
   readonly expireTimeMs: Float64Array | undefined;
   /** The one subscriber that a replayed message is for; "" for everybody. */
   readonly addressee: readonly string[] | undefined;
+  /** Where a replayed message stood before; 0 for any other. Absent: empty, like a column that is `undefined`. */
+  readonly originOffset?: Float64Array | undefined;
+  /**
+   * Bit `index % 8` of byte `index / 8` set: published in one all-or-nothing batch with the message before it, for the first
+   * one the last message of the chunk before. Absent: every message stands alone.
+   */
+  readonly joined?: Uint8Array | undefined;
   /**
    * The wire bytes of the messages, back to back, each a whole field 1 of `Deliveries` (tag, length, message).
    * Read-only and valid for good. `undefined`: the reader did not ask for it.
@@ -48,4 +55,9 @@ export function messageBytes(chunk: Chunk, index: number): number {
 /** Where message `index` starts in its chunk's body. */
 export function messageStart(chunk: Chunk, index: number): number {
   return index === 0 ? 0 : (chunk.ends[index - 1] ?? 0);
+}
+
+/** Whether message `index` was published in one all-or-nothing batch with the message before it. */
+export function joinsPrevious(chunk: Chunk, index: number): boolean {
+  return chunk.joined !== undefined && ((chunk.joined[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 }

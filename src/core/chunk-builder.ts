@@ -1,0 +1,166 @@
+import { sealChunk } from "./chunk-codec.js";
+import type { SealedChunk } from "./chunk-codec.js";
+import { laneHash } from "./hash.js";
+import { LIMITS } from "./limits.js";
+import { patchOffset, storedMessageBytes, writeMessage } from "./message-codec.js";
+import type { NewMessage } from "./message.js";
+import { offset, wallMs } from "./units.js";
+import type { Offset, WallMs } from "./units.js";
+
+const FIRST_BODY_BYTES = 2 * 1024;
+const FIRST_ROWS = 8;
+
+/** What the publisher knows of a message besides its content. */
+export interface MessageFacts {
+  readonly publishTimeMs: WallMs;
+  /** `messageIdHash` of its id; 0n without one. */
+  readonly messageIdHash: bigint;
+  /** Its `fingerprint`; only kept where there is an id. */
+  readonly fingerprint: bigint;
+  /** Published in one all-or-nothing batch with the message added before it. */
+  readonly joinsPrevious: boolean;
+}
+
+/**
+ * Collects messages for one stored chunk: encodes each straight into the body and its columns, so that a message costs no
+ * object of its own. Sealed once, then discarded.
+ */
+export class ChunkBuilder {
+  private body = Buffer.allocUnsafe(FIRST_BODY_BYTES);
+  private bodyBytes = 0;
+  private rows = 0;
+  private firstTimeMs = 0;
+  private lastTimeMs = 0;
+  private eventIndex = new Uint16Array(FIRST_ROWS);
+  private ends = new Uint32Array(FIRST_ROWS);
+  private laneHash: BigUint64Array | undefined;
+  private messageIdHash: BigUint64Array | undefined;
+  private fingerprint: BigUint64Array | undefined;
+  private joined: Uint8Array | undefined;
+  private readonly events = new Map<string, number>();
+
+  /** Messages so far. */
+  get count(): number {
+    return this.rows;
+  }
+
+  /** Bytes of the body so far. */
+  get bytes(): number {
+    return this.bodyBytes;
+  }
+
+  /**
+   * Takes a message in. False, and nothing changed, when it belongs into the next chunk because this one would grow over
+   * LIMITS.chunkMessagesMax or LIMITS.chunkBytesMax; an empty builder takes any message.
+   */
+  add(message: NewMessage, facts: MessageFacts): boolean {
+    const bytes = storedMessageBytes(message, facts.publishTimeMs);
+    if (this.rows > 0 && (this.rows >= LIMITS.chunkMessagesMax || this.bodyBytes + bytes > LIMITS.chunkBytesMax)) return false;
+    this.reserve(bytes);
+    const row = this.rows++;
+    this.bodyBytes = writeMessage(this.body, this.bodyBytes, message, facts.publishTimeMs, bytes);
+    this.ends[row] = this.bodyBytes;
+    this.eventIndex[row] = this.indexOf(message.event);
+    if (row === 0) this.firstTimeMs = facts.publishTimeMs;
+    this.lastTimeMs = Math.max(this.lastTimeMs, facts.publishTimeMs);
+    if (message.orderingKey !== "") {
+      this.laneHash ??= new BigUint64Array(this.ends.length);
+      this.laneHash[row] = laneHash(message.orderingKey);
+    }
+    if (facts.messageIdHash !== 0n) {
+      this.messageIdHash ??= new BigUint64Array(this.ends.length);
+      this.fingerprint ??= new BigUint64Array(this.ends.length);
+      this.messageIdHash[row] = facts.messageIdHash;
+      this.fingerprint[row] = facts.fingerprint;
+    }
+    if (facts.joinsPrevious) {
+      this.joined ??= new Uint8Array(this.ends.length / 8);
+      this.joined[row >> 3] = (this.joined[row >> 3] ?? 0) | (1 << (row & 7));
+    }
+    return true;
+  }
+
+  /**
+   * Numbers the messages from `first` on and closes the chunk. The other two arguments are the queue's totals before it.
+   * There must be a message in it, and the builder must not be used again: its buffers are the chunk's now.
+   */
+  seal(first: Offset, cumulativeMessages: number, cumulativeBytes: number): SealedChunk {
+    const count = this.rows;
+    const body = this.trimmedBody();
+    let start = 0;
+    for (let row = 0; row < count; row++) {
+      patchOffset(body, start, offset(first + row));
+      start = this.ends[row] ?? start;
+    }
+    return sealChunk(
+      {
+        first,
+        last: offset(first + count - 1),
+        count,
+        firstTimeMs: wallMs(this.firstTimeMs),
+        lastTimeMs: wallMs(this.lastTimeMs),
+        cumulativeMessages: cumulativeMessages + count,
+        cumulativeBytes: cumulativeBytes + body.length,
+        events: [...this.events.keys()],
+        eventIndex: this.eventIndex.subarray(0, count),
+        ends: this.ends.subarray(0, count),
+        laneHash: this.laneHash?.subarray(0, count),
+        messageIdHash: this.messageIdHash?.subarray(0, count),
+        fingerprint: this.fingerprint?.subarray(0, count),
+        expireTimeMs: undefined,
+        addressee: undefined,
+        joined: this.joined?.subarray(0, Math.ceil(count / 8)),
+        body: undefined,
+      },
+      body,
+    );
+  }
+
+  private indexOf(event: string): number {
+    const known = this.events.get(event);
+    if (known !== undefined) return known;
+    const index = this.events.size;
+    this.events.set(event, index);
+    return index;
+  }
+
+  /** Makes room for one more row and `bytes` more of body, doubling what is too small. */
+  private reserve(bytes: number): void {
+    if (this.bodyBytes + bytes > this.body.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.bodyBytes + bytes, 2 * this.body.length));
+      this.body.copy(grown, 0, 0, this.bodyBytes);
+      this.body = grown;
+    }
+    if (this.rows === this.ends.length) this.growColumns(2 * this.ends.length);
+  }
+
+  private growColumns(rows: number): void {
+    const ends = new Uint32Array(rows);
+    ends.set(this.ends);
+    this.ends = ends;
+    const eventIndex = new Uint16Array(rows);
+    eventIndex.set(this.eventIndex);
+    this.eventIndex = eventIndex;
+    this.laneHash = grownHashes(this.laneHash, rows);
+    this.messageIdHash = grownHashes(this.messageIdHash, rows);
+    this.fingerprint = grownHashes(this.fingerprint, rows);
+    if (this.joined !== undefined) {
+      const joined = new Uint8Array(rows / 8);
+      joined.set(this.joined);
+      this.joined = joined;
+    }
+  }
+
+  /** The body without its spare room; copied when keeping it would waste more than a quarter. */
+  private trimmedBody(): Buffer {
+    const used = this.body.subarray(0, this.bodyBytes);
+    return this.bodyBytes * 4 >= this.body.length * 3 ? used : Buffer.from(used);
+  }
+}
+
+function grownHashes(column: BigUint64Array | undefined, rows: number): BigUint64Array | undefined {
+  if (column === undefined) return undefined;
+  const grown = new BigUint64Array(rows);
+  grown.set(column);
+  return grown;
+}

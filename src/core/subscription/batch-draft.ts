@@ -1,0 +1,60 @@
+import { messageBytes, type Chunk } from "../chunk.js";
+import type { BatchFacts } from "../session.js";
+import type { MonotonicMs, Offset } from "../units.js";
+import { DeliveryBatch } from "./delivery-batch.js";
+import type { DeliveryPart } from "./effects.js";
+
+/** A batch being filled: it takes messages in offset order until one of its bounds is met. */
+export class BatchDraft {
+  private readonly parts: { chunk: Chunk; firstIndex: number; count: number }[] = [];
+  private readonly runs: number[] = [];
+  private readonly sizes: number[] = [];
+  bytes = 0;
+
+  /**
+   * @param messagesMax at least 1
+   * @param bytesMax a batch of several messages stays within it
+   * @param roomBytes window left: the message that crosses it is the last
+   */
+  constructor(
+    private readonly messagesMax: number,
+    private readonly bytesMax: number,
+    private readonly roomBytes: number,
+  ) {}
+
+  get count(): number {
+    return this.sizes.length;
+  }
+
+  /** Takes one message; false when it has to wait for another batch. The first one always fits. */
+  take(chunk: Chunk, index: number): boolean {
+    const size = messageBytes(chunk, index);
+    if (this.count > 0) {
+      if (this.count >= this.messagesMax || this.bytes + size > this.bytesMax || this.bytes >= this.roomBytes) return false;
+    }
+    const { runs, parts } = this;
+    const offset = chunk.first + index;
+    if (runs[runs.length - 1] === offset - 1) runs[runs.length - 1] = offset;
+    else runs.push(offset, offset);
+    const part = parts[parts.length - 1];
+    if (part?.chunk === chunk && part.firstIndex + part.count === index) part.count++;
+    else parts.push({ chunk, firstIndex: index, count: 1 });
+    this.sizes.push(size);
+    this.bytes += size;
+    return true;
+  }
+
+  get deliveryParts(): readonly DeliveryPart[] {
+    return this.parts;
+  }
+
+  /** Shows each run of offsets. */
+  eachRun(visit: (first: Offset, last: Offset) => void): void {
+    for (let i = 0; i < this.runs.length; i += 2) visit(this.runs[i] as Offset, this.runs[i + 1] as Offset);
+  }
+
+  finish(facts: BatchFacts, now: MonotonicMs, alone: boolean): DeliveryBatch {
+    const deadline = facts.leaseMs === 0 ? Infinity : now + facts.leaseMs;
+    return new DeliveryBatch(facts, this.runs, Uint32Array.from(this.sizes), this.count, this.bytes, now, deadline, alone);
+  }
+}

@@ -1,0 +1,128 @@
+import { LIMITS } from "../limits.js";
+import type { FlowWindow, SessionId } from "../session.js";
+import type { MonotonicMs, Offset } from "../units.js";
+import { FATE, type DeliveryBatch, type Fate, type Positions, type VisitStretch } from "./delivery-batch.js";
+import type { SessionSettings } from "./facts.js";
+
+/** One session's side of a subscription: its credit, what it holds, and what it did lately. */
+export class SessionState {
+  flow: FlowWindow;
+  transportReady = true;
+  draining = false;
+  /** `finish_session` is on its way; nothing more goes out. */
+  finished = false;
+  caughtUp = false;
+  inFlightMessages = 0;
+  inFlightBytes = 0;
+  /** Messages ever handed to it, for `stop`. */
+  handedOut = 0;
+  /** Everything up to this batch was acked cumulatively. */
+  ackedThrough = 0;
+  nextBatchId = 1;
+  /** Holds a suspect, which has to be alone. */
+  suspectInFlight = false;
+  /** Batches with a lease, by id, ascending. */
+  readonly held = new Map<number, DeliveryBatch>();
+  /** The last batches, held or not: what a settle may still name. */
+  private readonly remembered = new Map<number, DeliveryBatch>();
+
+  constructor(
+    readonly id: SessionId,
+    readonly settings: SessionSettings,
+    /** The head when the session opened: what `stop at_head` and CAUGHT_UP mean by head. */
+    readonly headAtOpen: Offset,
+  ) {
+    this.flow = settings.flow;
+  }
+
+  get isAuto(): boolean {
+    return this.settings.ackMode === "AUTO";
+  }
+
+  /** True while one more message may go out. One always may when nothing is in flight. */
+  get canTake(): boolean {
+    if (this.flow.paused || this.draining || this.finished || !this.transportReady || this.suspectInFlight) return false;
+    if (this.stopReached) return false;
+    return this.hasRoom;
+  }
+
+  /** AUTO has no window of its own: the transport's is the limit. */
+  get hasRoom(): boolean {
+    if (this.isAuto || this.inFlightMessages === 0) return true;
+    return this.inFlightMessages < this.flow.maxMessages && this.inFlightBytes < this.flow.maxBytes;
+  }
+
+  get stopReached(): boolean {
+    const { stop } = this.settings;
+    return stop.kind === "after_messages" && this.handedOut >= stop.count;
+  }
+
+  /** How many messages the next batch may have. */
+  get messagesRoom(): number {
+    const { stop, maxBatchMessages } = this.settings;
+    const window = this.isAuto ? maxBatchMessages : Math.max(1, this.flow.maxMessages - this.inFlightMessages);
+    const untilStop = stop.kind === "after_messages" ? stop.count - this.handedOut : maxBatchMessages;
+    return Math.min(maxBatchMessages, window, untilStop);
+  }
+
+  /** How many bytes may be in a batch before its last message. */
+  get bytesRoom(): number {
+    return this.isAuto ? Infinity : this.flow.maxBytes - this.inFlightBytes;
+  }
+
+  batch(batchId: number): DeliveryBatch | undefined {
+    return this.remembered.get(batchId);
+  }
+
+  /** The oldest batch whose verdicts are certainly remembered. */
+  get oldestRemembered(): number {
+    return Math.max(1, this.nextBatchId - LIMITS.rememberedBatches);
+  }
+
+  handOut(batch: DeliveryBatch): void {
+    const { batchId } = batch.facts;
+    this.held.set(batchId, batch);
+    this.remembered.set(batchId, batch);
+    this.nextBatchId = batchId + 1;
+    const forgotten = this.oldestRemembered - 1;
+    if (!this.held.has(forgotten)) this.remembered.delete(forgotten);
+    this.inFlightMessages += batch.count;
+    this.inFlightBytes += batch.bytes;
+    this.handedOut += batch.count;
+    if (batch.alone) this.suspectInFlight = true;
+  }
+
+  /** Ends the lease of what is held among `positions`; `visit` sees every stretch there with the fate it had before. */
+  conclude(batch: DeliveryBatch, positions: Positions, fate: Fate, visit: VisitStretch): void {
+    batch.visit(positions, visit);
+    const { messages, bytes } = batch.conclude(positions, fate);
+    this.inFlightMessages -= messages;
+    this.inFlightBytes -= bytes;
+    if (batch.heldMessages > 0) return;
+    const { batchId } = batch.facts;
+    this.held.delete(batchId);
+    if (batchId < this.oldestRemembered) this.remembered.delete(batchId);
+    if (batch.alone && this.inFlightMessages === 0) this.suspectInFlight = false;
+  }
+
+  /** Ends every lease, batch by batch, before the session itself goes. */
+  concludeAll(fate: Fate, visit: (batch: DeliveryBatch, first: Offset, last: Offset) => void): void {
+    for (const batch of [...this.held.values()]) {
+      this.conclude(batch, batch.all, fate, (first, last, before) => {
+        if (before === FATE.HELD) visit(batch, first, last);
+      });
+    }
+  }
+
+  /** The earliest deadline of anything held; Infinity when there is none. */
+  earliestDeadline(): number {
+    let earliest = Infinity;
+    for (const batch of this.held.values()) earliest = Math.min(earliest, batch.earliestDeadline);
+    return earliest;
+  }
+
+  /** When a lease given now runs out. */
+  deadlineFrom(now: MonotonicMs, leaseMs: number): MonotonicMs {
+    return (now + leaseMs) as MonotonicMs;
+  }
+}
