@@ -1,0 +1,169 @@
+import { expect } from "chai";
+import { summarize } from "./history.js";
+import type { HistoryEvent } from "./history.js";
+import { checkHistory } from "./history-checker.js";
+import { filterTakes } from "./history-index.js";
+
+/** One queue, two subscribers, a kill, a duplicate, a retry and a redelivery: everything as it should be. */
+function soundHistory(): HistoryEvent[] {
+  return [
+    { type: "server_started" },
+    { type: "open_sent", subscriber: "all", session: "a1", events: [] },
+    { type: "opened", session: "a1", committedOffset: 0 },
+    { type: "open_sent", subscriber: "orders", session: "o1", events: ["order.*"] },
+    { type: "opened", session: "o1", committedOffset: 0 },
+    { type: "publish_sent", key: "m1", event: "order.created", messageId: "id-1" },
+    { type: "publish_answered", key: "m1", offset: 1, duplicate: false },
+    { type: "publish_sent", key: "m2", event: "mail.sent", messageId: "" },
+    { type: "publish_answered", key: "m2", offset: 2, duplicate: false },
+    { type: "delivered", session: "a1", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 1 },
+    { type: "delivered", session: "a1", offset: 2, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 1 },
+    { type: "delivered", session: "o1", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 1 },
+    { type: "settle_sent", session: "a1", requestId: 1, verdict: "ack", offsets: [1] },
+    { type: "settle_confirmed", session: "a1", requestId: 1, failed: [] },
+    { type: "committed_seen", session: "a1", committedOffset: 1 },
+    { type: "settle_sent", session: "o1", requestId: 1, verdict: "retry", offsets: [1] },
+    { type: "settle_confirmed", session: "o1", requestId: 1, failed: [] },
+    { type: "delivered", session: "o1", offset: 1, key: "m1", event: "order.created", attempt: 2, deliveryCount: 1 },
+    { type: "session_ended", session: "o1", graceful: false },
+    { type: "open_sent", subscriber: "orders", session: "o2", events: ["order.*"] },
+    { type: "opened", session: "o2", committedOffset: 0 },
+    { type: "delivered", session: "o2", offset: 1, key: "m1", event: "order.created", attempt: 2, deliveryCount: 2 },
+    { type: "publish_sent", key: "m3", event: "order.paid", messageId: "id-3" },
+    { type: "server_killed", unanswered: 1 },
+    { type: "publish_unknown", key: "m3" },
+    { type: "server_started" },
+    { type: "publish_sent", key: "m3", event: "order.paid", messageId: "id-3" },
+    { type: "publish_answered", key: "m3", offset: 3, duplicate: true },
+    { type: "publish_sent", key: "m4", event: "order.paid", messageId: "" },
+    { type: "publish_refused", key: "m4", reason: "INVALID_FIELD" },
+    { type: "open_sent", subscriber: "all", session: "a2", events: [] },
+    { type: "opened", session: "a2", committedOffset: 1 },
+    { type: "delivered", session: "a2", offset: 2, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 1 },
+    { type: "delivered", session: "a2", offset: 3, key: "m3", event: "order.paid", attempt: 1, deliveryCount: 1 },
+    { type: "settle_sent", session: "a2", requestId: 1, verdict: "ack", offsets: [2, 3] },
+    { type: "settle_confirmed", session: "a2", requestId: 1, failed: [] },
+    { type: "committed_seen", session: "a2", committedOffset: 3 },
+    { type: "open_sent", subscriber: "orders", session: "o3", events: ["order.*"] },
+    { type: "opened", session: "o3", committedOffset: 0 },
+    { type: "delivered", session: "o3", offset: 1, key: "m1", event: "order.created", attempt: 2, deliveryCount: 2 },
+    { type: "delivered", session: "o3", offset: 3, key: "m3", event: "order.paid", attempt: 1, deliveryCount: 1 },
+    { type: "settle_sent", session: "o3", requestId: 1, verdict: "ack", offsets: [1, 3] },
+    { type: "settle_confirmed", session: "o3", requestId: 1, failed: [] },
+    { type: "committed_seen", session: "o3", committedOffset: 3 },
+  ];
+}
+
+type Change = (history: HistoryEvent[]) => HistoryEvent[];
+
+/** Puts events in after the first one that fits. */
+function after(fits: Partial<Record<string, unknown>>, ...added: HistoryEvent[]): Change {
+  return (history) => history.toSpliced(place(history, fits) + 1, 0, ...added);
+}
+
+function without(fits: Partial<Record<string, unknown>>): Change {
+  return (history) => history.toSpliced(place(history, fits), 1);
+}
+
+/** Changes fields of the first event that fits. */
+function change(fits: Partial<Record<string, unknown>>, fields: Partial<Record<string, unknown>>): Change {
+  return (history) => {
+    const at = place(history, fits);
+    return history.with(at, { ...history[at], ...fields } as HistoryEvent);
+  };
+}
+
+function place(history: readonly HistoryEvent[], fits: Partial<Record<string, unknown>>): number {
+  const at = history.findIndex((event) => Object.entries(fits).every(([name, value]) => (event as unknown as Record<string, unknown>)[name] === value));
+  if (at === -1) throw new Error(`no event fits ${JSON.stringify(fits)}`);
+  return at;
+}
+
+const lastAll = { type: "settle_confirmed", session: "a2" };
+
+const planted: readonly { readonly invariant: string; readonly title: string; readonly change: Change }[] = [
+  { invariant: "I1", title: "an answered message that never reaches a subscriber", change: without({ type: "delivered", session: "a2", offset: 3 }) },
+  { invariant: "I2", title: "a message that nobody sent", change: after(lastAll, { type: "delivered", session: "a2", offset: 4, key: "ghost", event: "order.paid", attempt: 1, deliveryCount: 1 }) },
+  { invariant: "I2", title: "a refused message that appears", change: after(lastAll, { type: "delivered", session: "a2", offset: 4, key: "m4", event: "order.paid", attempt: 1, deliveryCount: 1 }) },
+  { invariant: "I2", title: "a message without an id that is stored twice", change: after(lastAll, { type: "delivered", session: "a2", offset: 4, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 1 }) },
+  { invariant: "I2", title: "a message whose event changed on the way", change: change({ type: "delivered", session: "a1", offset: 2 }, { event: "mail.lost" }) },
+  { invariant: "I2", title: "a message that the subscriber's filter does not take", change: after({ type: "opened", session: "o3" }, { type: "delivered", session: "o3", offset: 2, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 1 }) },
+  { invariant: "I3", title: "a message that comes again after its ack was confirmed", change: after({ type: "opened", session: "a2" }, { type: "delivered", session: "a2", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 2 }) },
+  { invariant: "I3", title: "a message that comes again after its reject was confirmed", change: (history) => after({ type: "opened", session: "a2" }, { type: "delivered", session: "a2", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 2 })(change({ type: "settle_sent", session: "a1" }, { verdict: "reject" })(history)) },
+  { invariant: "I4", title: "a committed offset that passes a message which nobody settled", change: change({ type: "opened", session: "o2" }, { committedOffset: 1 }) },
+  { invariant: "I4", title: "a message that is left unsettled at the end", change: change({ type: "settle_sent", session: "a2" }, { offsets: [2] }) },
+  { invariant: "I4", title: "a delivery count that falls", change: change({ type: "delivered", session: "o3", offset: 1 }, { deliveryCount: 1 }) },
+  { invariant: "I4", title: "an attempt that falls", change: change({ type: "delivered", session: "o3", offset: 1 }, { attempt: 1 }) },
+  { invariant: "I4", title: "a disconnect that is not counted", change: change({ type: "delivered", session: "o2", offset: 1 }, { deliveryCount: 1 }) },
+  { invariant: "I4", title: "a retry that is not counted", change: change({ type: "delivered", session: "o1", attempt: 2 }, { attempt: 1 }) },
+  { invariant: "I4", title: "an attempt that nobody asked for", change: change({ type: "delivered", session: "a2", offset: 3 }, { attempt: 2 }) },
+  { invariant: "I4", title: "a delivery count beyond all hand-outs", change: change({ type: "delivered", session: "o3", offset: 3 }, { deliveryCount: 7 }) },
+  { invariant: "I4", title: "an answer to a settle that was never sent", change: after(lastAll, { type: "settle_confirmed", session: "a2", requestId: 9, failed: [] }) },
+  { invariant: "I6", title: "one offset for two messages", change: change({ type: "delivered", session: "a2", offset: 3 }, { offset: 2 }) },
+  { invariant: "I6", title: "an offset used again after a crash", change: change({ type: "publish_answered", key: "m3" }, { offset: 2 }) },
+  { invariant: "I6", title: "an offset below one that was known before", change: after(lastAll, { type: "publish_sent", key: "m5", event: "log.line", messageId: "" }, { type: "publish_answered", key: "m5", offset: 2.5, duplicate: false }) },
+  { invariant: "I6", title: "an answer that names another place than where the message lies", change: change({ type: "publish_answered", key: "m2" }, { offset: 9 }) },
+  { invariant: "I7", title: "a committed offset that goes back across a restart", change: change({ type: "opened", session: "a2" }, { committedOffset: 0 }) },
+  { invariant: "I7", title: "a committed offset that goes back inside a session", change: after({ type: "committed_seen", session: "a2" }, { type: "committed_seen", session: "a2", committedOffset: 2 }) },
+  { invariant: "I8", title: "one message id at two offsets", change: change({ type: "delivered", session: "o3", offset: 3 }, { offset: 4 }) },
+  { invariant: "I8", title: "a retry of an answered id that is taken for new", change: after(lastAll, { type: "publish_sent", key: "m1", event: "order.created", messageId: "id-1" }, { type: "publish_answered", key: "m1", offset: 1, duplicate: false }) },
+];
+
+describe("the history checker", () => {
+  it("finds nothing in a sound history", () => {
+    expect(checkHistory(soundHistory())).to.deep.equal([]);
+  });
+
+  for (const { invariant, title, change: plant } of planted) {
+    it(`${invariant}: finds ${title}`, () => {
+      const found = checkHistory(plant(soundHistory())).map((violation) => violation.invariant);
+      expect(found).to.include(invariant);
+    });
+  }
+
+  it("does not ask for the count of a hand-out that a crash interrupted", () => {
+    const again: HistoryEvent = { type: "delivered", session: "a2", offset: 2, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 2 };
+    expect(checkHistory(after({ type: "opened", session: "a2" }, again)(without({ type: "delivered", session: "a2", offset: 2 })(soundHistory())))).to.deep.equal([]);
+  });
+
+  it("accepts that a settle which was named in a failure comes again", () => {
+    const lost = change({ type: "settle_confirmed", session: "a1" }, { failed: [1] });
+    const again: HistoryEvent = { type: "delivered", session: "a2", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 2 };
+    expect(checkHistory(after({ type: "opened", session: "a2" }, again)(lost(soundHistory())))).to.deep.equal([]);
+  });
+
+  it("counts what happened", () => {
+    expect(summarize(soundHistory())).to.deep.equal({
+      answered: 3,
+      answeredAsDuplicate: 1,
+      confirmedAcks: 5,
+      deliveries: 9,
+      redeliveries: 4,
+      countedRedeliveries: 2,
+      retriedAttempts: 3,
+      sessions: 5,
+      kills: 1,
+      killsWithUnanswered: 1,
+    });
+  });
+});
+
+describe("the checker's own filter", () => {
+  const cases: readonly [patterns: readonly string[], event: string, takes: boolean][] = [
+    [[], "order.created", true],
+    [["order.created"], "order.created", true],
+    [["order.*"], "order.created", true],
+    [["order.*"], "order.line.added", false],
+    [["order.**"], "order.line.added", true],
+    [["order.**"], "order", false],
+    [["**"], "order", true],
+    [["*"], "order.created", false],
+    [["mail.sent", "*.created"], "order.created", true],
+    [["order.*"], "orders.created", false],
+  ];
+  for (const [patterns, event, takes] of cases) {
+    it(`${takes ? "takes" : "leaves"} ${event} with [${patterns.join(", ")}]`, () => {
+      expect(filterTakes(patterns, event)).to.equal(takes);
+    });
+  }
+});
