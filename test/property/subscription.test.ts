@@ -1,0 +1,258 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { EventFilter } from "../../src/core/event-filter.js";
+import { offset } from "../../src/core/units.js";
+import { range, SETTINGS, SubscriptionHarness } from "../support/subscription-harness.js";
+
+const SESSIONS = ["a", "b", "c"];
+const EVENTS = ["order.created", "order.paid", "user.joined"];
+
+type Action =
+  | { do: "publish"; events: number[] }
+  | { do: "open"; session: number; window: number; auto: boolean; batch: number }
+  | { do: "end"; session: number; graceful: boolean }
+  | { do: "settle"; session: number; verdict: "ack" | "retry" | "reject" | "release" | "extend" | "through"; from: number; count: number; named: boolean }
+  | { do: "flow"; session: number; window: number; paused: boolean }
+  | { do: "transport"; session: number; ready: boolean }
+  | { do: "pass"; ms: number }
+  | { do: "saved" }
+  | { do: "crash" };
+
+const session = fc.nat({ max: SESSIONS.length - 1 });
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), events: fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 12 }) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), session, window: fc.integer({ min: 1, max: 20 }), auto: fc.boolean(), batch: fc.integer({ min: 1, max: 8 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("end" as const), session, graceful: fc.boolean() }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("settle" as const),
+      session,
+      verdict: fc.constantFrom("ack" as const, "retry" as const, "reject" as const, "release" as const, "extend" as const, "through" as const, "ack" as const),
+      from: fc.nat({ max: 40 }),
+      count: fc.integer({ min: 1, max: 12 }),
+      named: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("flow" as const), session, window: fc.integer({ min: 1, max: 20 }), paused: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("transport" as const), session, ready: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(1, 60, 500, 5_000, 20_000) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("saved" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const) }) },
+);
+
+/** What clients have seen and been told, and what that forbids from then on. */
+class Oracle {
+  readonly windows = new Map<string, number>();
+  private readonly autos = new Set<string>();
+  /** Confirmed as settled: never to be seen again. */
+  readonly settledForGood = new Set<number>();
+  private readonly toldCounts = new Map<number, { attempt: number; deliveries: number }>();
+  private readonly unconfirmed = new Map<bigint, number[]>();
+  private seen = 0;
+  private effectsSeen = 0;
+  private committed = 0;
+
+  constructor(private readonly harness: SubscriptionHarness) {}
+
+  opened(id: string, window: number, auto: boolean): void {
+    this.windows.set(id, window);
+    if (auto) this.autos.add(id);
+    else this.autos.delete(id);
+  }
+
+  isAuto(id: string): boolean {
+    return this.autos.has(id);
+  }
+
+  /** A settle was sent; what of it the machine took is settled for good once confirmed. */
+  sent(requestId: bigint, offsets: number[]): void {
+    this.unconfirmed.set(requestId, offsets);
+  }
+
+  check(): void {
+    this.checkDeliveries();
+    this.checkConfirmations();
+    this.checkCensus();
+    this.checkWindows();
+  }
+
+  private checkDeliveries(): void {
+    for (; this.seen < this.harness.received.length; this.seen++) {
+      const received = this.harness.received[this.seen];
+      if (received === undefined) continue;
+      for (const at of received.offsets) {
+        expect(at, "beyond the head").to.be.at.most(this.harness.head);
+        expect(this.harness.settings.filter.matches(this.harness.eventAt(at)), `offset ${at} is not for this filter`).to.equal(true);
+        expect(this.settledForGood.has(at), `offset ${at} came again after its settle was confirmed`).to.equal(false);
+        const told = this.toldCounts.get(at);
+        if (told !== undefined) {
+          expect(received.batch.attempt, `attempt of ${at} went back`).to.be.at.least(told.attempt);
+          expect(received.batch.deliveryCount, `delivery count of ${at} went back`).to.be.at.least(told.deliveries);
+        }
+        this.toldCounts.set(at, { attempt: received.batch.attempt, deliveries: received.batch.deliveryCount });
+      }
+    }
+  }
+
+  private checkConfirmations(): void {
+    for (; this.effectsSeen < this.harness.effects.length; this.effectsSeen++) {
+      const effect = this.harness.effects[this.effectsSeen];
+      if (effect?.type !== "confirm") continue;
+      for (const id of effect.requestIds) {
+        const failed = effect.failures.filter((failure) => failure.requestId === id);
+        for (const at of this.unconfirmed.get(id) ?? []) {
+          if (!failed.some(({ range: { first, last } }) => first <= at && at <= last)) this.settledForGood.add(at);
+        }
+        this.unconfirmed.delete(id);
+      }
+    }
+  }
+
+  private checkCensus(): void {
+    const census = this.harness.machine.census();
+    const places = new Map<number, string>();
+    const put = (runs: readonly { first: number; last: number }[], place: string): void => {
+      for (const { first, last } of runs) {
+        for (let at = first; at <= last; at++) {
+          expect(places.has(at), `${at} is ${places.get(at) ?? ""} and ${place}`).to.equal(false);
+          places.set(at, place);
+        }
+      }
+    };
+    for (const [id, runs] of census.held) put(runs, `held by ${id}`);
+    put(census.ready, "ready");
+    put(census.waiting, "waiting");
+    put(census.burying.map((at) => ({ first: at, last: at })), "burying");
+    const unsettled = census.unsettled.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
+    expect([...places.keys()].sort((a, b) => a - b)).to.deep.equal(unsettled);
+    for (const at of unsettled) expect(at).to.be.below(census.next);
+    const { committedOffset } = this.harness.machine.counts();
+    expect(committedOffset, "the committed offset went back").to.be.at.least(this.committed);
+    if (unsettled[0] !== undefined) expect(committedOffset).to.be.below(unsettled[0]);
+    this.committed = committedOffset;
+  }
+
+  private checkWindows(): void {
+    for (const [id, window] of this.windows) {
+      if (!this.isAuto(id)) expect(this.harness.machine.inFlight(id), `window of ${id}`).to.be.at.most(window);
+    }
+  }
+}
+
+function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, requestId: bigint, open: Set<string>): void {
+  const id = "session" in step ? (SESSIONS[step.session] ?? "") : "";
+  switch (step.do) {
+    case "publish":
+      harness.publish(...step.events.map((event) => EVENTS[event] ?? ""));
+      return;
+    case "open":
+      if (open.has(id)) return;
+      open.add(id);
+      oracle.opened(id, step.window, step.auto);
+      harness.open(id, {
+        ackMode: step.auto ? "AUTO" : "EXPLICIT",
+        flow: { maxMessages: step.window, maxBytes: 1_000, paused: false },
+        maxBatchMessages: step.batch,
+      });
+      return;
+    case "end":
+      if (open.delete(id)) harness.end(id, step.graceful);
+      return;
+    case "settle":
+      if (open.has(id)) settle(harness, oracle, id, step, requestId);
+      return;
+    case "flow":
+      // A window may shrink below what is in flight; only growth is checked.
+      oracle.windows.set(id, Math.max(step.window, oracle.windows.get(id) ?? 0));
+      harness.step({ type: "flow_changed", session: id, flow: { maxMessages: step.window, maxBytes: 1_000, paused: step.paused } });
+      return;
+    case "transport":
+      harness.step({ type: "transport_changed", session: id, ready: step.ready });
+      return;
+    case "pass":
+      harness.pass(step.ms);
+      return;
+    case "saved":
+      harness.finishSaving();
+      return;
+    case "crash":
+      harness.crash();
+      open.clear();
+      return;
+  }
+}
+
+function settle(harness: SubscriptionHarness, oracle: Oracle, id: string, step: Extract<Action, { do: "settle" }>, requestId: bigint): void {
+  const batch = harness.received.findLast((received) => received.session === id);
+  if (step.verdict === "through") {
+    harness.settle(id, { ackThroughBatchId: batch?.batch.batchId ?? 1 }, requestId);
+    return;
+  }
+  const first = Math.max(1, (batch?.offsets[0] ?? 1) + step.from - 5);
+  const target = range(first, first + step.count - 1, step.named ? (batch?.batch.batchId ?? 0) : 0);
+  const held = new Set(harness.machine.census().held.get(id)?.flatMap((run) => Array.from({ length: run.last - run.first + 1 }, (_, i) => run.first + i)));
+  const mine = target.batchId === 0 ? held : new Set(batch?.offsets.filter((at) => held.has(at)));
+  if (step.verdict === "ack" || step.verdict === "reject") {
+    oracle.sent(requestId, [...mine].filter((at) => at >= target.first && at <= target.last));
+  }
+  harness.settle(
+    id,
+    {
+      acks: step.verdict === "ack" ? [target] : [],
+      retries: step.verdict === "retry" ? [{ range: target, delayMs: undefined, reason: "busy" }] : [],
+      rejects: step.verdict === "reject" ? [{ range: target, reason: "bad" }] : [],
+      releases: step.verdict === "release" ? [target] : [],
+      extends: step.verdict === "extend" ? [{ range: target, leaseMs: 15_000 }] : [],
+    },
+    requestId,
+  );
+}
+
+/** One healthy consumer until nothing is left. */
+function drain(harness: SubscriptionHarness, open: Set<string>): void {
+  harness.diskIsFast = true;
+  for (const id of open) harness.end(id, true);
+  while (harness.isSaving) harness.finishSaving();
+  harness.open("drain");
+  let seen = harness.received.length;
+  for (let turn = 0; turn < 2_000 && harness.machine.counts().committedOffset < harness.head; turn++) {
+    for (; seen < harness.received.length; seen++) {
+      const batch = harness.received[seen];
+      if (batch?.session !== "drain") continue;
+      for (const at of batch.offsets) harness.settle("drain", { acks: [range(at, at, batch.batch.batchId)] });
+    }
+    if (seen === harness.received.length) harness.pass(1_000);
+  }
+}
+
+describe("the subscription machine, whatever happens", function () {
+  this.timeout(60_000);
+  const RUNS = Number(process.env["TIDEMARK_RUNS"] ?? 400);
+  const seed = Number(process.env["TIDEMARK_SEED"] ?? Date.now() % 0x7fffffff);
+
+  for (const patterns of [[], ["order.*"], ["user.joined"]]) {
+    it(`keeps every message in one place and settles all of them in the end, with the filter [${patterns.join()}] (seed ${seed})`, () => {
+      fc.assert(
+        fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), (actions, diskIsFast) => {
+          const harness = new SubscriptionHarness({ ...SETTINGS, filter: EventFilter.parse(patterns), maxUnsettled: 30 }, diskIsFast);
+          const oracle = new Oracle(harness);
+          const open = new Set<string>();
+          actions.forEach((step, i) => {
+            perform(harness, oracle, step, BigInt(i + 1), open);
+            oracle.check();
+          });
+          drain(harness, open);
+          oracle.check();
+          const matching = Array.from({ length: harness.head }, (_, i) => i + 1).filter((at) => harness.settings.filter.matches(harness.eventAt(at)));
+          expect(harness.machine.counts().committedOffset).to.equal(offset(harness.head));
+          const buried = harness.deadLetters.map((letter) => letter.offset as number);
+          expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);
+          const seen = new Set(harness.offsetsReceived());
+          expect(matching.filter((at) => !seen.has(at)), "never delivered").to.deep.equal([]);
+        }),
+        { seed, numRuns: RUNS },
+      );
+    });
+  }
+});

@@ -1,0 +1,199 @@
+import type { Chunk } from "../../src/core/chunk.js";
+import { EventFilter } from "../../src/core/event-filter.js";
+import type { DeliveryRun, Settlement, StopPoint } from "../../src/core/session.js";
+import type { DeadLetter, Effect } from "../../src/core/subscription/effects.js";
+import type { Fact, SessionSettings } from "../../src/core/subscription/facts.js";
+import { Subscription, type SubscriptionSettings } from "../../src/core/subscription/subscription.js";
+import { monotonicMs, offset, wallMs, type Now } from "../../src/core/units.js";
+import { chunkOf } from "./chunk-builder.js";
+
+type Deliver = Extract<Effect, { type: "deliver" }>;
+
+/** A delivery as a client sees it. */
+export interface Received {
+  readonly session: string;
+  readonly batch: Deliver["batch"];
+  readonly offsets: readonly number[];
+}
+
+export const NO_SETTLEMENT: Settlement = {
+  acks: [],
+  ackThroughBatchId: 0,
+  retries: [],
+  rejects: [],
+  releases: [],
+  extends: [],
+  extendAllMs: undefined,
+};
+
+export const SETTINGS: SubscriptionSettings = {
+  name: "worker",
+  filter: EventFilter.parse([]),
+  maxAttempts: 3,
+  maxDeliveries: 20,
+  maxUnsettled: 10_000,
+  backoffMinMs: 100,
+  backoffMaxMs: 60_000,
+  backoffFactor: 2,
+  ephemeral: false,
+};
+
+/** An inclusive range of offsets, of one batch or of whichever held it last. */
+export function range(first: number, last = first, batchId = 0): DeliveryRun {
+  return { first: offset(first), last: offset(last), batchId };
+}
+
+/**
+ * A subscription with the least of a broker around it: a log in memory that answers `load` at once, a disk that is as slow as
+ * the test wants, a clock that the test moves.
+ */
+export class SubscriptionHarness {
+  machine: Subscription;
+  now: Now = { monotonicMs: monotonicMs(1_000), wallMs: wallMs(1_000_000) };
+  readonly received: Received[] = [];
+  readonly effects: Effect[] = [];
+  readonly deadLetters: DeadLetter[] = [];
+  /** Dead letters that share their commit with a cursor that is not durable yet. */
+  private copied: DeadLetter[] = [];
+  private readonly chunks: Chunk[] = [];
+  private saving: { bytes: Buffer; version: number; deadLetters: DeadLetter[] } | undefined;
+  private dirty = false;
+  /** What the disk holds. */
+  stored: Buffer;
+
+  /** @param diskIsFast every cursor is durable in the turn in which it is saved */
+  constructor(readonly settings: SubscriptionSettings = SETTINGS, public diskIsFast = true, readonly chunksPerLoad = 4) {
+    this.machine = Subscription.begin(settings, offset(0), offset(0));
+    this.stored = this.machine.encodeCursor().bytes;
+    this.machine.step({ type: "cursor_saved", version: 0 }, this.now);
+  }
+
+  get head(): number {
+    return this.chunks[this.chunks.length - 1]?.last ?? 0;
+  }
+
+  get isSaving(): boolean {
+    return this.saving !== undefined;
+  }
+
+  eventAt(at: number): string {
+    const chunk = this.chunks.find(({ first, last }) => first <= at && at <= last);
+    if (chunk === undefined) throw new Error(`no message ${at}`);
+    return chunk.events[chunk.eventIndex[at - chunk.first] ?? 0] ?? "";
+  }
+
+  publish(...events: string[]): void {
+    this.chunks.push(chunkOf(this.head + 1, events));
+    this.step({ type: "head_advanced", head: offset(this.head) });
+  }
+
+  publishMany(count: number, event = "made"): void {
+    this.publish(...Array.from({ length: count }, () => event));
+  }
+
+  open(session: string, settings: Partial<SessionSettings> = {}): void {
+    this.step({
+      type: "session_opened",
+      session,
+      settings: {
+        clientId: `client-${session}`,
+        ackMode: "EXPLICIT",
+        flow: { maxMessages: 1_000, maxBytes: 1_000_000, paused: false },
+        ackTimeoutMs: 10_000,
+        stop: { kind: "never" } satisfies StopPoint,
+        maxBatchMessages: 100,
+        maxBatchBytes: 100_000,
+        ...settings,
+      },
+    });
+  }
+
+  settle(session: string, settlement: Partial<Settlement>, requestId = 0n): void {
+    this.step({ type: "settle_received", session, requestId, settlement: { ...NO_SETTLEMENT, ...settlement } });
+  }
+
+  ack(session: string, first: number, last = first): void {
+    this.settle(session, { acks: [range(first, last)] });
+  }
+
+  end(session: string, graceful = false): void {
+    this.step({ type: "session_ended", session, graceful });
+  }
+
+  pass(ms: number): void {
+    this.now = { monotonicMs: monotonicMs(this.now.monotonicMs + ms), wallMs: wallMs(this.now.wallMs + ms) };
+    this.step({ type: "time_passed" });
+  }
+
+  /** The commit in flight reaches the disk, and the next one starts if the cursor has changed since. */
+  finishSaving(): void {
+    const saved = this.saving;
+    if (saved === undefined) return;
+    this.saving = undefined;
+    this.stored = saved.bytes;
+    this.deadLetters.push(...saved.deadLetters);
+    this.step({ type: "cursor_saved", version: saved.version });
+    if (this.dirty) this.startSaving();
+  }
+
+  /** The process dies: only what the disk holds is left. Time goes on. */
+  crash(): void {
+    this.saving = undefined;
+    this.dirty = false;
+    this.copied = [];
+    this.machine = Subscription.restore(this.settings, this.stored, offset(this.head), this.now);
+  }
+
+  step(fact: Fact): void {
+    const facts: Fact[] = [fact];
+    for (let next = facts.shift(); next !== undefined; next = facts.shift()) {
+      for (const effect of this.machine.step(next, this.now)) {
+        this.effects.push(effect);
+        this.run(effect, facts);
+      }
+    }
+    if (this.diskIsFast) while (this.saving !== undefined) this.finishSaving();
+  }
+
+  offsetsReceived(session?: string): number[] {
+    return this.received.filter((batch) => session === undefined || batch.session === session).flatMap((batch) => batch.offsets);
+  }
+
+  private run(effect: Effect, facts: Fact[]): void {
+    switch (effect.type) {
+      case "load": {
+        const from = this.chunks.findIndex((chunk) => chunk.last >= effect.from);
+        facts.push({ type: "chunks_loaded", chunks: from === -1 ? [] : this.chunks.slice(from, from + this.chunksPerLoad) });
+        return;
+      }
+      case "deliver": {
+        const offsets = effect.parts.flatMap((part) =>
+          Array.from({ length: part.count }, (_, i) => part.chunk.first + part.firstIndex + i),
+        );
+        this.received.push({ session: effect.session, batch: effect.batch, offsets });
+        return;
+      }
+      case "bury":
+        this.copied.push(...effect.deadLetters);
+        facts.push({ type: "dead_letters_copied", offsets: effect.deadLetters.map((letter) => letter.offset) });
+        return;
+      case "save_cursor":
+        this.dirty = true;
+        if (this.saving === undefined) this.startSaving();
+        return;
+      case "finish_session":
+        facts.push({ type: "session_ended", session: effect.session, graceful: true });
+        return;
+      case "confirm":
+      case "gap":
+      case "notice":
+        return;
+    }
+  }
+
+  private startSaving(): void {
+    this.dirty = false;
+    this.saving = { ...this.machine.encodeCursor(), deadLetters: this.copied };
+    this.copied = [];
+  }
+}
