@@ -32,279 +32,495 @@ import { ServerInfo } from "./server_info.js";
 import { StartPosition, startPositionFromJSON, startPositionToJSON } from "./subscribe.js";
 import { Subscriber, SubscriberPosition } from "./subscriber.js";
 
+/** For CreateQueue. */
 export interface CreateQueueRequest {
+  /** Name and settings; output only fields are ignored. Required. */
   queue: Queue | undefined;
 }
 
+/** For CreateQueue. */
 export interface CreateQueueResponse {
+  /** The queue as it is now. */
   queue: Queue | undefined;
 }
 
+/** For GetQueue. */
 export interface GetQueueRequest {
+  /** The name. Required. */
   queue: string;
 }
 
+/** For GetQueue. */
 export interface GetQueueResponse {
+  /** The queue as it is now. */
   queue: Queue | undefined;
 }
 
+/** For ListQueues. */
 export interface ListQueuesRequest {
+  /** At most this many; see the service. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
 }
 
+/** For ListQueues. */
 export interface ListQueuesResponse {
+  /** One page. */
   queues: Queue[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For ListEvents. */
 export interface ListEventsRequest {
+  /** The queue. Required. */
   queue: string;
+  /** At most this many; see the service. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
 }
 
+/** For ListEvents. */
 export interface ListEventsResponse {
+  /** One page. */
   events: EventInfo[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For UpdateQueue. */
 export interface UpdateQueueRequest {
-  queue: Queue | undefined;
+  /** The queue, by name, and the new values. Required. */
+  queue:
+    | Queue
+    | undefined;
+  /**
+   * Which fields to take over: `retention`, `retention.max_age` and its other fields, `dedup_window`,
+   * `dedup_ids_max`, `subscriber_defaults` and its fields. A field in the mask that is unset in `queue`
+   * returns to its default. Unset or empty: every field that is set in `queue`. A path that does not
+   * exist or cannot change (`name`, `ordering`, output only): INVALID_ARGUMENT INVALID_FIELD.
+   */
   updateMask: string[] | undefined;
 }
 
+/** For UpdateQueue. */
 export interface UpdateQueueResponse {
+  /** The queue as it is now. */
   queue: Queue | undefined;
 }
 
+/** For PurgeQueue. */
 export interface PurgeQueueRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The incarnation that is meant. Empty: any. */
   queueId: string;
+  /**
+   * The last offset to drop; beyond the last message: OUT_OF_RANGE BEYOND_HEAD. 0: up to the last
+   * message of this moment.
+   */
   throughOffset: bigint;
+  /** Only counts; nothing is dropped. */
   dryRun: boolean;
 }
 
+/** For PurgeQueue. */
 export interface PurgeQueueResponse {
+  /** Messages dropped. */
   purgedCount: bigint;
+  /** Their stored encodings together, in bytes. */
   purgedBytes: bigint;
+  /** The last offset dropped. */
   throughOffset: bigint;
 }
 
+/** For DeleteQueue. */
 export interface DeleteQueueRequest {
+  /** The name. Required. */
   queue: string;
+  /** The incarnation that is meant. Empty: any. */
   queueId: string;
 }
 
+/** For DeleteQueue. */
 export interface DeleteQueueResponse {
 }
 
+/** For CreateSubscriber. */
 export interface CreateSubscriberRequest {
+  /** Queue, name, filter, start and settings; output only fields are ignored. Required. */
   subscriber: Subscriber | undefined;
 }
 
+/** For CreateSubscriber. */
 export interface CreateSubscriberResponse {
+  /** The subscriber as it is now. */
   subscriber: Subscriber | undefined;
 }
 
+/** For GetSubscriber. */
 export interface GetSubscriberRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The name. Required. */
   subscriber: string;
 }
 
+/** For GetSubscriber. */
 export interface GetSubscriberResponse {
+  /** The subscriber as it is now. */
   subscriber: Subscriber | undefined;
 }
 
+/** For ListSubscribers. */
 export interface ListSubscribersRequest {
+  /** The queue. Required. */
   queue: string;
+  /** At most this many; see the service. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
 }
 
+/** For ListSubscribers. */
 export interface ListSubscribersResponse {
+  /** One page. */
   subscribers: Subscriber[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For UpdateSubscriber. */
 export interface UpdateSubscriberRequest {
-  subscriber: Subscriber | undefined;
+  /** The subscriber, by queue and name, and the new values. Required. */
+  subscriber:
+    | Subscriber
+    | undefined;
+  /**
+   * Which fields to take over: `events`, `settings` and its fields, `paused`, `resume_time`. A field in
+   * the mask that is unset in `subscriber` returns to what is inherited. Unset or empty: every field that
+   * is set in `subscriber`. A path that does not exist or cannot change (`queue`, `name`, `start`, output
+   * only): INVALID_ARGUMENT INVALID_FIELD.
+   */
   updateMask: string[] | undefined;
 }
 
+/** For UpdateSubscriber. */
 export interface UpdateSubscriberResponse {
+  /** The subscriber as it is now. */
   subscriber: Subscriber | undefined;
 }
 
+/** For SeekSubscriber. */
 export interface SeekSubscriberRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The subscriber. Required. */
   subscriber: string;
+  /** Where to go. Required: INVALID_ARGUMENT INVALID_FIELD when none is set. */
   target:
-    | { $case: "toPosition"; value: StartPosition }
-    | { $case: "afterOffset"; value: bigint }
-    | { $case: "fromTime"; value: Timestamp }
-    | { $case: "restore"; value: SubscriberPosition }
+    | //
+    /** EARLIEST: everything that is still there comes again. LATEST: only what is published from now on. */
+    { $case: "toPosition"; value: StartPosition }
+    | //
+    /** Everything up to this offset counts as settled, nothing beyond it. 0: as EARLIEST. */
+    { $case: "afterOffset"; value: bigint }
+    | //
+    /** What was published before this time counts as settled, the rest does not. */
+    { $case: "fromTime"; value: Timestamp }
+    | //
+    /** Exactly what an earlier seek answered as previous_position: undoes it. */
+    { $case: "restore"; value: SubscriberPosition }
     | undefined;
+  /** Only counts; nothing is moved. */
   dryRun: boolean;
 }
 
+/** For SeekSubscriber. */
 export interface SeekSubscriberResponse {
-  previousPosition: SubscriberPosition | undefined;
-  position: SubscriberPosition | undefined;
+  /** Where it was; `restore` takes it. */
+  previousPosition:
+    | SubscriberPosition
+    | undefined;
+  /** Where it is now, or would be. */
+  position:
+    | SubscriberPosition
+    | undefined;
+  /** Messages that match, were settled, and come again. */
   repeatedCount: bigint;
+  /** Messages that match, were not settled, and do not come any more. */
   skippedCount: bigint;
 }
 
+/** For DeleteSubscriber. */
 export interface DeleteSubscriberRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The name. Required. */
   subscriber: string;
 }
 
+/** For DeleteSubscriber. */
 export interface DeleteSubscriberResponse {
 }
 
+/** For ListClients. */
 export interface ListClientsRequest {
+  /** Only sessions on this queue; empty: all. A queue that does not exist has none, which is no error. */
   queue: string;
+  /** Only sessions of this durable subscriber, which needs `queue` too; empty: all. */
   subscriber: string;
+  /** At most this many; see the service. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
 }
 
+/** For ListClients. */
 export interface ListClientsResponse {
+  /** One page. */
   clients: Client1[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For WatchClients. */
 export interface WatchClientsRequest {
+  /** Only sessions on this queue; empty: all. */
   queue: string;
+  /** Only sessions of this durable subscriber, which needs `queue` too; empty: all. */
   subscriber: string;
 }
 
+/** For WatchClients. */
 export interface WatchClientsResponse {
+  /** What happened. Ignore a message with none set: it is one that the caller does not know yet. */
   change:
-    | { $case: "joined"; value: ClientJoined }
-    | { $case: "changed"; value: ClientChanged }
-    | { $case: "left"; value: ClientLeft }
-    | { $case: "listed"; value: ClientsListed }
+    | //
+    /** A session was there at the start, or was opened. */
+    { $case: "joined"; value: ClientJoined }
+    | //
+    /** Something about a session changed. */
+    { $case: "changed"; value: ClientChanged }
+    | //
+    /** A session ended. */
+    { $case: "left"; value: ClientLeft }
+    | //
+    /** The sessions of the start are complete. */
+    { $case: "listed"; value: ClientsListed }
     | undefined;
 }
 
+/** For DisconnectClient. */
 export interface DisconnectClientRequest {
+  /** Which session. Required. */
   sessionId: string;
+  /** Why, in the operator's words, up to 1 KiB: the client gets it with its error. May be empty. */
   reason: string;
 }
 
+/** For DisconnectClient. */
 export interface DisconnectClientResponse {
+  /** The session as it was last. */
   client: Client1 | undefined;
 }
 
+/** For PeekMessages. */
 export interface PeekMessagesRequest {
+  /** The queue. Required. */
   queue: string;
-  from: { $case: "fromOffset"; value: bigint } | { $case: "fromTime"; value: Timestamp } | {
-    $case: "lastMessages";
-    value: number;
-  } | undefined;
+  /** Where to begin. None set: with the oldest message. */
+  from:
+    | //
+    /** With this offset, or the first message after it. Beyond the last message + 1: OUT_OF_RANGE BEYOND_HEAD. */
+    { $case: "fromOffset"; value: bigint }
+    | //
+    /** With the first message published at this time or later. */
+    { $case: "fromTime"; value: Timestamp }
+    | //
+    /** With the message that has this many matching ones behind it, itself included: the end of the queue. */
+    { $case: "lastMessages"; value: number }
+    | undefined;
+  /** Only events that match one of these patterns; empty: all. */
   events: string[];
+  /** At most this many. 0: 100. More than 1,000: 1,000. */
   maxMessages: number;
+  /** At most this many bytes of messages, except that one always passes. 0: 1 MiB. More than 3 MiB: 3 MiB. */
   maxBytes: bigint;
+  /** As in OpenSession. */
   textView: boolean;
 }
 
+/** For PeekMessages. */
 export interface PeekMessagesResponse {
+  /**
+   * By growing offset. May be empty although there is more: a filter that seldom matches is looked for
+   * piece by piece.
+   */
   messages: Message[];
+  /** Where to go on, as from_offset; 0: the end was reached. */
   nextOffset: bigint;
+  /** The queue's oldest message; head_offset + 1: there is none. */
   firstOffset: bigint;
+  /** The queue's last message; 0: it never had one. */
   headOffset: bigint;
 }
 
+/** For ListDeadLetters. */
 export interface ListDeadLettersRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The subscriber. Required. */
   subscriber: string;
-  filter: DeadLetterFilter | undefined;
+  /** Which ones; unset: all. */
+  filter:
+    | DeadLetterFilter
+    | undefined;
+  /** At most this many; see the service. A page ends early at 3 MiB. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
+  /** As in OpenSession. */
   textView: boolean;
+  /** Leaves out payloads; payload_bytes says how large they are. */
   omitPayload: boolean;
 }
 
+/** For ListDeadLetters. */
 export interface ListDeadLettersResponse {
+  /** One page. */
   deadLetters: DeadLetter[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For ReplayDeadLetters. */
 export interface ReplayDeadLettersRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The subscriber. Required. */
   subscriber: string;
-  filter: DeadLetterFilter | undefined;
+  /** Which ones; unset: all. */
+  filter:
+    | DeadLetterFilter
+    | undefined;
+  /** At most this many, by growing offset. 0: no bound. */
   limit: number;
+  /** Only counts; nothing is replayed. */
   dryRun: boolean;
 }
 
+/** For ReplayDeadLetters. */
 export interface ReplayDeadLettersResponse {
+  /** How many were replayed. */
   replayedCount: bigint;
+  /** How many the filter takes beyond `limit`. */
   remainingCount: bigint;
+  /** The offset of the first copy; 0: none was made. */
   firstOffset: bigint;
+  /** The offset of the last copy; others may lie between them. */
   lastOffset: bigint;
 }
 
+/** For DeleteDeadLetters. */
 export interface DeleteDeadLettersRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The subscriber. Required. */
   subscriber: string;
-  filter: DeadLetterFilter | undefined;
+  /** Which ones; unset: all. */
+  filter:
+    | DeadLetterFilter
+    | undefined;
+  /** At most this many, by growing offset. 0: no bound. */
   limit: number;
+  /** Only counts; nothing is deleted. */
   dryRun: boolean;
 }
 
+/** For DeleteDeadLetters. */
 export interface DeleteDeadLettersResponse {
+  /** How many were deleted. */
   deletedCount: bigint;
+  /** How many the filter takes beyond `limit`. */
   remainingCount: bigint;
 }
 
+/** For ListScheduled. */
 export interface ListScheduledRequest {
+  /** The queue. Required. */
   queue: string;
+  /** At most this many; see the service. A page ends early at 3 MiB. */
   pageSize: number;
+  /** From the page before; empty: the first page. */
   pageToken: string;
+  /** As in OpenSession. */
   textView: boolean;
+  /** Leaves out payloads; payload_bytes says how large they are. */
   omitPayload: boolean;
 }
 
+/** For ListScheduled. */
 export interface ListScheduledResponse {
+  /** One page. */
   scheduled: ScheduledMessage[];
+  /** For the next page; empty: there is none. */
   nextPageToken: string;
 }
 
+/** For CancelScheduled. */
 export interface CancelScheduledRequest {
+  /** The queue. Required. */
   queue: string;
+  /** Which message, as PublishResponse named it. Required. */
   scheduleId: string;
 }
 
+/** For CancelScheduled. */
 export interface CancelScheduledResponse {
+  /** The message that will not come. */
   scheduled: ScheduledMessage | undefined;
 }
 
+/** For ExplainMessage. */
 export interface ExplainMessageRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The message, from 1. Required. */
   offset: bigint;
+  /** The subscriber; empty: every durable one of the queue. */
   subscriber: string;
 }
 
+/** For ExplainMessage. */
 export interface ExplainMessageResponse {
+  /** One for each subscriber, sorted by name, at most 1,000. */
   explanations: MessageExplanation[];
 }
 
+/** For ExplainSubscriber. */
 export interface ExplainSubscriberRequest {
+  /** The queue. Required. */
   queue: string;
+  /** The subscriber. Required. */
   subscriber: string;
 }
 
+/** For ExplainSubscriber. */
 export interface ExplainSubscriberResponse {
+  /** What it is waiting for. */
   explanation: SubscriberExplanation | undefined;
 }
 
+/** For GetServerInfo. */
 export interface GetServerInfoRequest {
 }
 
+/** For GetServerInfo. */
 export interface GetServerInfoResponse {
+  /** What is running here. */
   server: ServerInfo | undefined;
 }
 
@@ -5287,8 +5503,27 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
   },
 };
 
+/**
+ * The control plane: queues, subscribers, clients, dead letters, schedules, and why things stand still.
+ *
+ * Errors are as in BrokerService, with the same ones for every RPC: INVALID_ARGUMENT UNDECODABLE,
+ * INVALID_FIELD; UNAVAILABLE DRAINING; UNIMPLEMENTED NOT_BUILT_YET (docs/status.md has the table);
+ * INTERNAL INTERNAL. Every RPC that names a queue or a subscriber answers NOT_FOUND QUEUE_NOT_FOUND or
+ * SUBSCRIBER_NOT_FOUND when there is none; nothing is made by being named here. RPCs that read have no
+ * effect. Changes are durable when they are answered.
+ *
+ * Lists come in pages, as in AIP-158: page_size 0 is 100 and more than 1,000 is 1,000; a page may be
+ * shorter than asked for; the next one is had by repeating the request with next_page_token, and an
+ * empty token means that there is none. Tokens are opaque, do not expire, and are INVALID_ARGUMENT
+ * INVALID_FIELD when they come from elsewhere. What is made or deleted meanwhile may be missed or seen;
+ * nothing is listed twice.
+ */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
+  /**
+   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
+   * ALREADY_EXISTS QUEUE_EXISTS.
+   */
   createQueue: {
     path: "/tidemark.v1.AdminService/CreateQueue" as const,
     requestStream: false as const,
@@ -5298,6 +5533,7 @@ export const AdminServiceService = {
     responseSerialize: (value: CreateQueueResponse): Buffer => Buffer.from(CreateQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateQueueResponse => CreateQueueResponse.decode(value),
   },
+  /** Answers one queue. */
   getQueue: {
     path: "/tidemark.v1.AdminService/GetQueue" as const,
     requestStream: false as const,
@@ -5307,6 +5543,7 @@ export const AdminServiceService = {
     responseSerialize: (value: GetQueueResponse): Buffer => Buffer.from(GetQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetQueueResponse => GetQueueResponse.decode(value),
   },
+  /** Answers all queues, sorted by name. */
   listQueues: {
     path: "/tidemark.v1.AdminService/ListQueues" as const,
     requestStream: false as const,
@@ -5316,6 +5553,7 @@ export const AdminServiceService = {
     responseSerialize: (value: ListQueuesResponse): Buffer => Buffer.from(ListQueuesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListQueuesResponse => ListQueuesResponse.decode(value),
   },
+  /** Answers the event names in a queue, sorted, with how many messages there are and who takes them. */
   listEvents: {
     path: "/tidemark.v1.AdminService/ListEvents" as const,
     requestStream: false as const,
@@ -5325,6 +5563,11 @@ export const AdminServiceService = {
     responseSerialize: (value: ListEventsResponse): Buffer => Buffer.from(ListEventsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
   },
+  /**
+   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
+   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   */
   updateQueue: {
     path: "/tidemark.v1.AdminService/UpdateQueue" as const,
     requestStream: false as const,
@@ -5334,6 +5577,11 @@ export const AdminServiceService = {
     responseSerialize: (value: UpdateQueueResponse): Buffer => Buffer.from(UpdateQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateQueueResponse => UpdateQueueResponse.decode(value),
   },
+  /**
+   * Drops messages, settled or not. Subscribers that had not read them get a `gap`; acks of purged
+   * messages are no failures. Offsets go on growing. Repeating it drops what came since.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH.
+   */
   purgeQueue: {
     path: "/tidemark.v1.AdminService/PurgeQueue" as const,
     requestStream: false as const,
@@ -5343,6 +5591,11 @@ export const AdminServiceService = {
     responseSerialize: (value: PurgeQueueResponse): Buffer => Buffer.from(PurgeQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PurgeQueueResponse => PurgeQueueResponse.decode(value),
   },
+  /**
+   * Deletes a queue with its messages, subscribers, dead letters and schedules. Its streams end with
+   * NOT_FOUND QUEUE_DELETED. There is no way back. FAILED_PRECONDITION QUEUE_ID_MISMATCH. Repeating it
+   * is NOT_FOUND, which a caller may take for success.
+   */
   deleteQueue: {
     path: "/tidemark.v1.AdminService/DeleteQueue" as const,
     requestStream: false as const,
@@ -5352,6 +5605,11 @@ export const AdminServiceService = {
     responseSerialize: (value: DeleteQueueResponse): Buffer => Buffer.from(DeleteQueueResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteQueueResponse => DeleteQueueResponse.decode(value),
   },
+  /**
+   * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
+   * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
+   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   */
   createSubscriber: {
     path: "/tidemark.v1.AdminService/CreateSubscriber" as const,
     requestStream: false as const,
@@ -5363,6 +5621,7 @@ export const AdminServiceService = {
       Buffer.from(CreateSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateSubscriberResponse => CreateSubscriberResponse.decode(value),
   },
+  /** Answers one durable subscriber. */
   getSubscriber: {
     path: "/tidemark.v1.AdminService/GetSubscriber" as const,
     requestStream: false as const,
@@ -5373,6 +5632,7 @@ export const AdminServiceService = {
       Buffer.from(GetSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetSubscriberResponse => GetSubscriberResponse.decode(value),
   },
+  /** Answers the durable subscribers of a queue, sorted by name. */
   listSubscribers: {
     path: "/tidemark.v1.AdminService/ListSubscribers" as const,
     requestStream: false as const,
@@ -5384,6 +5644,10 @@ export const AdminServiceService = {
       Buffer.from(ListSubscribersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListSubscribersResponse => ListSubscribersResponse.decode(value),
   },
+  /**
+   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
+   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   */
   updateSubscriber: {
     path: "/tidemark.v1.AdminService/UpdateSubscriber" as const,
     requestStream: false as const,
@@ -5395,6 +5659,12 @@ export const AdminServiceService = {
       Buffer.from(UpdateSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateSubscriberResponse => UpdateSubscriberResponse.decode(value),
   },
+  /**
+   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
+   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
+   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
+   * valid range.
+   */
   seekSubscriber: {
     path: "/tidemark.v1.AdminService/SeekSubscriber" as const,
     requestStream: false as const,
@@ -5406,6 +5676,11 @@ export const AdminServiceService = {
       Buffer.from(SeekSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SeekSubscriberResponse => SeekSubscriberResponse.decode(value),
   },
+  /**
+   * Deletes a subscriber with its position and its dead letters; its streams end with NOT_FOUND
+   * SUBSCRIBER_DELETED. What was kept for it alone is dropped. Repeating it is NOT_FOUND, which a caller
+   * may take for success.
+   */
   deleteSubscriber: {
     path: "/tidemark.v1.AdminService/DeleteSubscriber" as const,
     requestStream: false as const,
@@ -5417,6 +5692,7 @@ export const AdminServiceService = {
       Buffer.from(DeleteSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteSubscriberResponse => DeleteSubscriberResponse.decode(value),
   },
+  /** Answers the sessions that are open, sorted by session_id. */
   listClients: {
     path: "/tidemark.v1.AdminService/ListClients" as const,
     requestStream: false as const,
@@ -5426,6 +5702,11 @@ export const AdminServiceService = {
     responseSerialize: (value: ListClientsResponse): Buffer => Buffer.from(ListClientsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListClientsResponse => ListClientsResponse.decode(value),
   },
+  /**
+   * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
+   * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
+   * every change gets the newest state of a session, and always its end.
+   */
   watchClients: {
     path: "/tidemark.v1.AdminService/WatchClients" as const,
     requestStream: false as const,
@@ -5436,6 +5717,10 @@ export const AdminServiceService = {
       Buffer.from(WatchClientsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchClientsResponse => WatchClientsResponse.decode(value),
   },
+  /**
+   * Ends a session: its stream ends with ABORTED DISCONNECTED, its leases are free at once. Nothing
+   * keeps the client from coming back. NOT_FOUND SESSION_NOT_FOUND.
+   */
   disconnectClient: {
     path: "/tidemark.v1.AdminService/DisconnectClient" as const,
     requestStream: false as const,
@@ -5447,6 +5732,10 @@ export const AdminServiceService = {
       Buffer.from(DisconnectClientResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DisconnectClientResponse => DisconnectClientResponse.decode(value),
   },
+  /**
+   * Answers messages of a queue without leasing or settling anything. OUT_OF_RANGE BEYOND_HEAD.
+   * DATA_LOSS CHUNK_CORRUPT: what was asked for cannot be read from disk; the metadata names the offsets.
+   */
   peekMessages: {
     path: "/tidemark.v1.AdminService/PeekMessages" as const,
     requestStream: false as const,
@@ -5457,6 +5746,7 @@ export const AdminServiceService = {
       Buffer.from(PeekMessagesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PeekMessagesResponse => PeekMessagesResponse.decode(value),
   },
+  /** Answers dead letters of a subscriber, by growing offset. */
   listDeadLetters: {
     path: "/tidemark.v1.AdminService/ListDeadLetters" as const,
     requestStream: false as const,
@@ -5468,6 +5758,11 @@ export const AdminServiceService = {
       Buffer.from(ListDeadLettersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListDeadLettersResponse => ListDeadLettersResponse.decode(value),
   },
+  /**
+   * Delivers dead letters again: each becomes a new message at the end of the queue, addressed to this
+   * subscriber alone, with `origin_offset` set and both counts at 1, and is a dead letter no more, in
+   * one commit per slice. Broken off, it has replayed some and leaves the rest: repeat it.
+   */
   replayDeadLetters: {
     path: "/tidemark.v1.AdminService/ReplayDeadLetters" as const,
     requestStream: false as const,
@@ -5479,6 +5774,7 @@ export const AdminServiceService = {
       Buffer.from(ReplayDeadLettersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReplayDeadLettersResponse => ReplayDeadLettersResponse.decode(value),
   },
+  /** Deletes dead letters for good. Broken off, it has deleted some: repeat it. */
   deleteDeadLetters: {
     path: "/tidemark.v1.AdminService/DeleteDeadLetters" as const,
     requestStream: false as const,
@@ -5490,6 +5786,7 @@ export const AdminServiceService = {
       Buffer.from(DeleteDeadLettersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteDeadLettersResponse => DeleteDeadLettersResponse.decode(value),
   },
+  /** Answers the messages of a queue that are not due yet, by deliver_time. */
   listScheduled: {
     path: "/tidemark.v1.AdminService/ListScheduled" as const,
     requestStream: false as const,
@@ -5500,6 +5797,7 @@ export const AdminServiceService = {
       Buffer.from(ListScheduledResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListScheduledResponse => ListScheduledResponse.decode(value),
   },
+  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
   cancelScheduled: {
     path: "/tidemark.v1.AdminService/CancelScheduled" as const,
     requestStream: false as const,
@@ -5511,6 +5809,10 @@ export const AdminServiceService = {
       Buffer.from(CancelScheduledResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CancelScheduledResponse => CancelScheduledResponse.decode(value),
   },
+  /**
+   * Says where a message stands with a subscriber, or with every durable subscriber of its queue. A
+   * message that is gone, or not there yet, is an answer, not an error.
+   */
   explainMessage: {
     path: "/tidemark.v1.AdminService/ExplainMessage" as const,
     requestStream: false as const,
@@ -5522,6 +5824,7 @@ export const AdminServiceService = {
       Buffer.from(ExplainMessageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainMessageResponse => ExplainMessageResponse.decode(value),
   },
+  /** Says what a subscriber is waiting for. */
   explainSubscriber: {
     path: "/tidemark.v1.AdminService/ExplainSubscriber" as const,
     requestStream: false as const,
@@ -5533,6 +5836,7 @@ export const AdminServiceService = {
       Buffer.from(ExplainSubscriberResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainSubscriberResponse => ExplainSubscriberResponse.decode(value),
   },
+  /** Says what is running here and what it accepts. */
   getServerInfo: {
     path: "/tidemark.v1.AdminService/GetServerInfo" as const,
     requestStream: false as const,
@@ -5546,34 +5850,111 @@ export const AdminServiceService = {
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
+  /**
+   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
+   * ALREADY_EXISTS QUEUE_EXISTS.
+   */
   createQueue: handleUnaryCall<CreateQueueRequest, CreateQueueResponse>;
+  /** Answers one queue. */
   getQueue: handleUnaryCall<GetQueueRequest, GetQueueResponse>;
+  /** Answers all queues, sorted by name. */
   listQueues: handleUnaryCall<ListQueuesRequest, ListQueuesResponse>;
+  /** Answers the event names in a queue, sorted, with how many messages there are and who takes them. */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
+  /**
+   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
+   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   */
   updateQueue: handleUnaryCall<UpdateQueueRequest, UpdateQueueResponse>;
+  /**
+   * Drops messages, settled or not. Subscribers that had not read them get a `gap`; acks of purged
+   * messages are no failures. Offsets go on growing. Repeating it drops what came since.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH.
+   */
   purgeQueue: handleUnaryCall<PurgeQueueRequest, PurgeQueueResponse>;
+  /**
+   * Deletes a queue with its messages, subscribers, dead letters and schedules. Its streams end with
+   * NOT_FOUND QUEUE_DELETED. There is no way back. FAILED_PRECONDITION QUEUE_ID_MISMATCH. Repeating it
+   * is NOT_FOUND, which a caller may take for success.
+   */
   deleteQueue: handleUnaryCall<DeleteQueueRequest, DeleteQueueResponse>;
+  /**
+   * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
+   * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
+   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   */
   createSubscriber: handleUnaryCall<CreateSubscriberRequest, CreateSubscriberResponse>;
+  /** Answers one durable subscriber. */
   getSubscriber: handleUnaryCall<GetSubscriberRequest, GetSubscriberResponse>;
+  /** Answers the durable subscribers of a queue, sorted by name. */
   listSubscribers: handleUnaryCall<ListSubscribersRequest, ListSubscribersResponse>;
+  /**
+   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
+   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   */
   updateSubscriber: handleUnaryCall<UpdateSubscriberRequest, UpdateSubscriberResponse>;
+  /**
+   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
+   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
+   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
+   * valid range.
+   */
   seekSubscriber: handleUnaryCall<SeekSubscriberRequest, SeekSubscriberResponse>;
+  /**
+   * Deletes a subscriber with its position and its dead letters; its streams end with NOT_FOUND
+   * SUBSCRIBER_DELETED. What was kept for it alone is dropped. Repeating it is NOT_FOUND, which a caller
+   * may take for success.
+   */
   deleteSubscriber: handleUnaryCall<DeleteSubscriberRequest, DeleteSubscriberResponse>;
+  /** Answers the sessions that are open, sorted by session_id. */
   listClients: handleUnaryCall<ListClientsRequest, ListClientsResponse>;
+  /**
+   * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
+   * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
+   * every change gets the newest state of a session, and always its end.
+   */
   watchClients: handleServerStreamingCall<WatchClientsRequest, WatchClientsResponse>;
+  /**
+   * Ends a session: its stream ends with ABORTED DISCONNECTED, its leases are free at once. Nothing
+   * keeps the client from coming back. NOT_FOUND SESSION_NOT_FOUND.
+   */
   disconnectClient: handleUnaryCall<DisconnectClientRequest, DisconnectClientResponse>;
+  /**
+   * Answers messages of a queue without leasing or settling anything. OUT_OF_RANGE BEYOND_HEAD.
+   * DATA_LOSS CHUNK_CORRUPT: what was asked for cannot be read from disk; the metadata names the offsets.
+   */
   peekMessages: handleUnaryCall<PeekMessagesRequest, PeekMessagesResponse>;
+  /** Answers dead letters of a subscriber, by growing offset. */
   listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
+  /**
+   * Delivers dead letters again: each becomes a new message at the end of the queue, addressed to this
+   * subscriber alone, with `origin_offset` set and both counts at 1, and is a dead letter no more, in
+   * one commit per slice. Broken off, it has replayed some and leaves the rest: repeat it.
+   */
   replayDeadLetters: handleUnaryCall<ReplayDeadLettersRequest, ReplayDeadLettersResponse>;
+  /** Deletes dead letters for good. Broken off, it has deleted some: repeat it. */
   deleteDeadLetters: handleUnaryCall<DeleteDeadLettersRequest, DeleteDeadLettersResponse>;
+  /** Answers the messages of a queue that are not due yet, by deliver_time. */
   listScheduled: handleUnaryCall<ListScheduledRequest, ListScheduledResponse>;
+  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
   cancelScheduled: handleUnaryCall<CancelScheduledRequest, CancelScheduledResponse>;
+  /**
+   * Says where a message stands with a subscriber, or with every durable subscriber of its queue. A
+   * message that is gone, or not there yet, is an answer, not an error.
+   */
   explainMessage: handleUnaryCall<ExplainMessageRequest, ExplainMessageResponse>;
+  /** Says what a subscriber is waiting for. */
   explainSubscriber: handleUnaryCall<ExplainSubscriberRequest, ExplainSubscriberResponse>;
+  /** Says what is running here and what it accepts. */
   getServerInfo: handleUnaryCall<GetServerInfoRequest, GetServerInfoResponse>;
 }
 
 export interface AdminServiceClient extends Client {
+  /**
+   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
+   * ALREADY_EXISTS QUEUE_EXISTS.
+   */
   createQueue(
     request: CreateQueueRequest,
     callback: (error: ServiceError | null, response: CreateQueueResponse) => void,
@@ -5589,6 +5970,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateQueueResponse) => void,
   ): ClientUnaryCall;
+  /** Answers one queue. */
   getQueue(
     request: GetQueueRequest,
     callback: (error: ServiceError | null, response: GetQueueResponse) => void,
@@ -5604,6 +5986,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetQueueResponse) => void,
   ): ClientUnaryCall;
+  /** Answers all queues, sorted by name. */
   listQueues(
     request: ListQueuesRequest,
     callback: (error: ServiceError | null, response: ListQueuesResponse) => void,
@@ -5619,6 +6002,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListQueuesResponse) => void,
   ): ClientUnaryCall;
+  /** Answers the event names in a queue, sorted, with how many messages there are and who takes them. */
   listEvents(
     request: ListEventsRequest,
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
@@ -5634,6 +6018,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
+   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   */
   updateQueue(
     request: UpdateQueueRequest,
     callback: (error: ServiceError | null, response: UpdateQueueResponse) => void,
@@ -5649,6 +6038,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateQueueResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Drops messages, settled or not. Subscribers that had not read them get a `gap`; acks of purged
+   * messages are no failures. Offsets go on growing. Repeating it drops what came since.
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH.
+   */
   purgeQueue(
     request: PurgeQueueRequest,
     callback: (error: ServiceError | null, response: PurgeQueueResponse) => void,
@@ -5664,6 +6058,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PurgeQueueResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Deletes a queue with its messages, subscribers, dead letters and schedules. Its streams end with
+   * NOT_FOUND QUEUE_DELETED. There is no way back. FAILED_PRECONDITION QUEUE_ID_MISMATCH. Repeating it
+   * is NOT_FOUND, which a caller may take for success.
+   */
   deleteQueue(
     request: DeleteQueueRequest,
     callback: (error: ServiceError | null, response: DeleteQueueResponse) => void,
@@ -5679,6 +6078,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteQueueResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
+   * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
+   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   */
   createSubscriber(
     request: CreateSubscriberRequest,
     callback: (error: ServiceError | null, response: CreateSubscriberResponse) => void,
@@ -5694,6 +6098,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /** Answers one durable subscriber. */
   getSubscriber(
     request: GetSubscriberRequest,
     callback: (error: ServiceError | null, response: GetSubscriberResponse) => void,
@@ -5709,6 +6114,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /** Answers the durable subscribers of a queue, sorted by name. */
   listSubscribers(
     request: ListSubscribersRequest,
     callback: (error: ServiceError | null, response: ListSubscribersResponse) => void,
@@ -5724,6 +6130,10 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListSubscribersResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
+   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   */
   updateSubscriber(
     request: UpdateSubscriberRequest,
     callback: (error: ServiceError | null, response: UpdateSubscriberResponse) => void,
@@ -5739,6 +6149,12 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
+   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
+   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
+   * valid range.
+   */
   seekSubscriber(
     request: SeekSubscriberRequest,
     callback: (error: ServiceError | null, response: SeekSubscriberResponse) => void,
@@ -5754,6 +6170,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SeekSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Deletes a subscriber with its position and its dead letters; its streams end with NOT_FOUND
+   * SUBSCRIBER_DELETED. What was kept for it alone is dropped. Repeating it is NOT_FOUND, which a caller
+   * may take for success.
+   */
   deleteSubscriber(
     request: DeleteSubscriberRequest,
     callback: (error: ServiceError | null, response: DeleteSubscriberResponse) => void,
@@ -5769,6 +6190,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /** Answers the sessions that are open, sorted by session_id. */
   listClients(
     request: ListClientsRequest,
     callback: (error: ServiceError | null, response: ListClientsResponse) => void,
@@ -5784,6 +6206,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListClientsResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
+   * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
+   * every change gets the newest state of a session, and always its end.
+   */
   watchClients(
     request: WatchClientsRequest,
     options?: Partial<CallOptions>,
@@ -5793,6 +6220,10 @@ export interface AdminServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchClientsResponse>;
+  /**
+   * Ends a session: its stream ends with ABORTED DISCONNECTED, its leases are free at once. Nothing
+   * keeps the client from coming back. NOT_FOUND SESSION_NOT_FOUND.
+   */
   disconnectClient(
     request: DisconnectClientRequest,
     callback: (error: ServiceError | null, response: DisconnectClientResponse) => void,
@@ -5808,6 +6239,10 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DisconnectClientResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Answers messages of a queue without leasing or settling anything. OUT_OF_RANGE BEYOND_HEAD.
+   * DATA_LOSS CHUNK_CORRUPT: what was asked for cannot be read from disk; the metadata names the offsets.
+   */
   peekMessages(
     request: PeekMessagesRequest,
     callback: (error: ServiceError | null, response: PeekMessagesResponse) => void,
@@ -5823,6 +6258,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PeekMessagesResponse) => void,
   ): ClientUnaryCall;
+  /** Answers dead letters of a subscriber, by growing offset. */
   listDeadLetters(
     request: ListDeadLettersRequest,
     callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
@@ -5838,6 +6274,11 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Delivers dead letters again: each becomes a new message at the end of the queue, addressed to this
+   * subscriber alone, with `origin_offset` set and both counts at 1, and is a dead letter no more, in
+   * one commit per slice. Broken off, it has replayed some and leaves the rest: repeat it.
+   */
   replayDeadLetters(
     request: ReplayDeadLettersRequest,
     callback: (error: ServiceError | null, response: ReplayDeadLettersResponse) => void,
@@ -5853,6 +6294,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReplayDeadLettersResponse) => void,
   ): ClientUnaryCall;
+  /** Deletes dead letters for good. Broken off, it has deleted some: repeat it. */
   deleteDeadLetters(
     request: DeleteDeadLettersRequest,
     callback: (error: ServiceError | null, response: DeleteDeadLettersResponse) => void,
@@ -5868,6 +6310,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteDeadLettersResponse) => void,
   ): ClientUnaryCall;
+  /** Answers the messages of a queue that are not due yet, by deliver_time. */
   listScheduled(
     request: ListScheduledRequest,
     callback: (error: ServiceError | null, response: ListScheduledResponse) => void,
@@ -5883,6 +6326,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListScheduledResponse) => void,
   ): ClientUnaryCall;
+  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
   cancelScheduled(
     request: CancelScheduledRequest,
     callback: (error: ServiceError | null, response: CancelScheduledResponse) => void,
@@ -5898,6 +6342,10 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelScheduledResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Says where a message stands with a subscriber, or with every durable subscriber of its queue. A
+   * message that is gone, or not there yet, is an answer, not an error.
+   */
   explainMessage(
     request: ExplainMessageRequest,
     callback: (error: ServiceError | null, response: ExplainMessageResponse) => void,
@@ -5913,6 +6361,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainMessageResponse) => void,
   ): ClientUnaryCall;
+  /** Says what a subscriber is waiting for. */
   explainSubscriber(
     request: ExplainSubscriberRequest,
     callback: (error: ServiceError | null, response: ExplainSubscriberResponse) => void,
@@ -5928,6 +6377,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainSubscriberResponse) => void,
   ): ClientUnaryCall;
+  /** Says what is running here and what it accepts. */
   getServerInfo(
     request: GetServerInfoRequest,
     callback: (error: ServiceError | null, response: GetServerInfoResponse) => void,

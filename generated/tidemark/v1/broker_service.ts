@@ -30,8 +30,31 @@ import {
 import { PullRequest, PullResponse, SettleRequest, SettleResponse } from "./pull.js";
 import { SubscribeRequest, SubscribeResponse } from "./subscribe.js";
 
+/**
+ * The data plane: putting messages into queues and getting them out.
+ *
+ * Errors are gRPC statuses with a google.rpc.ErrorInfo detail, whose `domain` is `tidemark.v1`, whose
+ * `reason` is an ErrorReason without its prefix, and whose `metadata` names field, value and limit where
+ * there are any (see https://google.aip.dev/193). Branch on status and reason, never on the text. A call
+ * may be repeated unchanged exactly when google.rpc.RetryInfo is among the details.
+ *
+ * Every RPC may answer, beside what its own comment lists:
+ *   INVALID_ARGUMENT UNDECODABLE, INVALID_FIELD; UNAVAILABLE DRAINING (the server is stopping; RetryInfo);
+ *   UNIMPLEMENTED NOT_BUILT_YET (an RPC or a field that this version does not serve; docs/status.md has
+ *   the table, and a field that is set is never ignored); INTERNAL INTERNAL (a defect of the server).
+ */
 export type BrokerServiceService = typeof BrokerServiceService;
 export const BrokerServiceService = {
+  /**
+   * Publishes one message, answered once it is durable. Repeating it is safe when the message has a
+   * message_id; without one, a call whose outcome is unknown (DEADLINE_EXCEEDED, UNAVAILABLE from the
+   * transport) may have been stored.
+   *
+   * INVALID_ARGUMENT MESSAGE_TOO_LARGE. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED (deleted meanwhile).
+   * ALREADY_EXISTS MESSAGE_ID_REUSED. FAILED_PRECONDITION UNEXPECTED_LAST_OFFSET. RESOURCE_EXHAUSTED
+   * PUBLISH_BACKLOG (RetryInfo): messages come in faster than the disk takes them. UNAVAILABLE DISK_FULL
+   * (RetryInfo): less free disk than the server keeps back; acknowledging goes on.
+   */
   publish: {
     path: "/tidemark.v1.BrokerService/Publish" as const,
     requestStream: false as const,
@@ -41,6 +64,14 @@ export const BrokerServiceService = {
     responseSerialize: (value: PublishResponse): Buffer => Buffer.from(PublishResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PublishResponse => PublishResponse.decode(value),
   },
+  /**
+   * Publishes up to 1,000 messages to one queue, all or nothing, answered once they are durable.
+   * Repeating it is safe when every message has a message_id.
+   *
+   * As Publish, and INVALID_ARGUMENT BATCH_TOO_LARGE, REPEATED_MESSAGE_ID; ALREADY_EXISTS
+   * PARTIAL_DUPLICATE: some ids are known and others not, or they are not known from one batch. Nothing
+   * was stored then.
+   */
   publishBatch: {
     path: "/tidemark.v1.BrokerService/PublishBatch" as const,
     requestStream: false as const,
@@ -51,6 +82,17 @@ export const BrokerServiceService = {
       Buffer.from(PublishBatchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PublishBatchResponse => PublishBatchResponse.decode(value),
   },
+  /**
+   * Publishes frame after frame without waiting for answers: the fast way. Every frame gets exactly one
+   * result, in the order sent. Failures are results and do not end the stream; they carry the statuses
+   * and reasons of PublishBatch, and ABORTED HALTED. Backpressure is the stream's own flow control: the
+   * server reads on when it has room, so stop writing when the transport says so. Half-close, and the
+   * server answers what it got, then ends with OK. If the stream breaks, frames without a result may
+   * have been stored: send them again if their messages have ids, else their outcome is unknown.
+   *
+   * The stream itself ends with INVALID_ARGUMENT UNDECODABLE (a frame that is no protobuf) or
+   * UNAVAILABLE DRAINING.
+   */
   publishStream: {
     path: "/tidemark.v1.BrokerService/PublishStream" as const,
     requestStream: true as const,
@@ -61,6 +103,31 @@ export const BrokerServiceService = {
       Buffer.from(PublishStreamResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PublishStreamResponse => PublishStreamResponse.decode(value),
   },
+  /**
+   * Delivers a queue's messages to a subscriber and takes its verdicts. docs/subscribe.md shows every
+   * frame by example.
+   *
+   * The first frame is `open`, within 10 s and only once; the server answers `opened` before anything
+   * else. From then on both sides send when they have something: the server `deliveries` within the flow
+   * window, the client `settle`, `flow`, `drain` and `ping` in any order. The server may send frames,
+   * fields and enum values that a client does not know; the client ignores them. A client frame that the
+   * server does not know, or an empty one, ends the stream with UNIMPLEMENTED UNKNOWN_FRAME.
+   *
+   * A message is delivered only when it is durable, and again until the subscriber settles it: at least
+   * once under EXPLICIT, at most once under AUTO. A session holds what it was handed as leases. They end
+   * by verdict, by timeout, or with the session: what is not settled is then free at once for others.
+   *
+   * Half-close under EXPLICIT: what was sent is applied and answered, what is held goes back uncounted,
+   * then OK. Under AUTO deliveries go on until `stop` or cancel. OK also ends a stream that reached its
+   * `stop` or whose `drain` is done.
+   *
+   * INVALID_ARGUMENT OPEN_EXPECTED, ALREADY_OPEN. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED,
+   * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
+   * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
+   * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
+   * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
+   */
   subscribe: {
     path: "/tidemark.v1.BrokerService/Subscribe" as const,
     requestStream: true as const,
@@ -70,6 +137,13 @@ export const BrokerServiceService = {
     responseSerialize: (value: SubscribeResponse): Buffer => Buffer.from(SubscribeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SubscribeResponse => SubscribeResponse.decode(value),
   },
+  /**
+   * Leases messages without a stream. The session that holds them ends when all of them are settled or
+   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
+   * call leases more.
+   *
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   */
   pull: {
     path: "/tidemark.v1.BrokerService/Pull" as const,
     requestStream: false as const,
@@ -79,6 +153,12 @@ export const BrokerServiceService = {
     responseSerialize: (value: PullResponse): Buffer => Buffer.from(PullResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PullResponse => PullResponse.decode(value),
   },
+  /**
+   * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
+   * Repeating it is safe: the same verdict again is no failure.
+   *
+   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   */
   settle: {
     path: "/tidemark.v1.BrokerService/Settle" as const,
     requestStream: false as const,
@@ -91,15 +171,92 @@ export const BrokerServiceService = {
 } as const;
 
 export interface BrokerServiceServer extends UntypedServiceImplementation {
+  /**
+   * Publishes one message, answered once it is durable. Repeating it is safe when the message has a
+   * message_id; without one, a call whose outcome is unknown (DEADLINE_EXCEEDED, UNAVAILABLE from the
+   * transport) may have been stored.
+   *
+   * INVALID_ARGUMENT MESSAGE_TOO_LARGE. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED (deleted meanwhile).
+   * ALREADY_EXISTS MESSAGE_ID_REUSED. FAILED_PRECONDITION UNEXPECTED_LAST_OFFSET. RESOURCE_EXHAUSTED
+   * PUBLISH_BACKLOG (RetryInfo): messages come in faster than the disk takes them. UNAVAILABLE DISK_FULL
+   * (RetryInfo): less free disk than the server keeps back; acknowledging goes on.
+   */
   publish: handleUnaryCall<PublishRequest, PublishResponse>;
+  /**
+   * Publishes up to 1,000 messages to one queue, all or nothing, answered once they are durable.
+   * Repeating it is safe when every message has a message_id.
+   *
+   * As Publish, and INVALID_ARGUMENT BATCH_TOO_LARGE, REPEATED_MESSAGE_ID; ALREADY_EXISTS
+   * PARTIAL_DUPLICATE: some ids are known and others not, or they are not known from one batch. Nothing
+   * was stored then.
+   */
   publishBatch: handleUnaryCall<PublishBatchRequest, PublishBatchResponse>;
+  /**
+   * Publishes frame after frame without waiting for answers: the fast way. Every frame gets exactly one
+   * result, in the order sent. Failures are results and do not end the stream; they carry the statuses
+   * and reasons of PublishBatch, and ABORTED HALTED. Backpressure is the stream's own flow control: the
+   * server reads on when it has room, so stop writing when the transport says so. Half-close, and the
+   * server answers what it got, then ends with OK. If the stream breaks, frames without a result may
+   * have been stored: send them again if their messages have ids, else their outcome is unknown.
+   *
+   * The stream itself ends with INVALID_ARGUMENT UNDECODABLE (a frame that is no protobuf) or
+   * UNAVAILABLE DRAINING.
+   */
   publishStream: handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse>;
+  /**
+   * Delivers a queue's messages to a subscriber and takes its verdicts. docs/subscribe.md shows every
+   * frame by example.
+   *
+   * The first frame is `open`, within 10 s and only once; the server answers `opened` before anything
+   * else. From then on both sides send when they have something: the server `deliveries` within the flow
+   * window, the client `settle`, `flow`, `drain` and `ping` in any order. The server may send frames,
+   * fields and enum values that a client does not know; the client ignores them. A client frame that the
+   * server does not know, or an empty one, ends the stream with UNIMPLEMENTED UNKNOWN_FRAME.
+   *
+   * A message is delivered only when it is durable, and again until the subscriber settles it: at least
+   * once under EXPLICIT, at most once under AUTO. A session holds what it was handed as leases. They end
+   * by verdict, by timeout, or with the session: what is not settled is then free at once for others.
+   *
+   * Half-close under EXPLICIT: what was sent is applied and answered, what is held goes back uncounted,
+   * then OK. Under AUTO deliveries go on until `stop` or cancel. OK also ends a stream that reached its
+   * `stop` or whose `drain` is done.
+   *
+   * INVALID_ARGUMENT OPEN_EXPECTED, ALREADY_OPEN. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED,
+   * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
+   * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
+   * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
+   * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
+   */
   subscribe: handleBidiStreamingCall<SubscribeRequest, SubscribeResponse>;
+  /**
+   * Leases messages without a stream. The session that holds them ends when all of them are settled or
+   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
+   * call leases more.
+   *
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   */
   pull: handleUnaryCall<PullRequest, PullResponse>;
+  /**
+   * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
+   * Repeating it is safe: the same verdict again is no failure.
+   *
+   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   */
   settle: handleUnaryCall<SettleRequest, SettleResponse>;
 }
 
 export interface BrokerServiceClient extends Client {
+  /**
+   * Publishes one message, answered once it is durable. Repeating it is safe when the message has a
+   * message_id; without one, a call whose outcome is unknown (DEADLINE_EXCEEDED, UNAVAILABLE from the
+   * transport) may have been stored.
+   *
+   * INVALID_ARGUMENT MESSAGE_TOO_LARGE. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED (deleted meanwhile).
+   * ALREADY_EXISTS MESSAGE_ID_REUSED. FAILED_PRECONDITION UNEXPECTED_LAST_OFFSET. RESOURCE_EXHAUSTED
+   * PUBLISH_BACKLOG (RetryInfo): messages come in faster than the disk takes them. UNAVAILABLE DISK_FULL
+   * (RetryInfo): less free disk than the server keeps back; acknowledging goes on.
+   */
   publish(
     request: PublishRequest,
     callback: (error: ServiceError | null, response: PublishResponse) => void,
@@ -115,6 +272,14 @@ export interface BrokerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PublishResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Publishes up to 1,000 messages to one queue, all or nothing, answered once they are durable.
+   * Repeating it is safe when every message has a message_id.
+   *
+   * As Publish, and INVALID_ARGUMENT BATCH_TOO_LARGE, REPEATED_MESSAGE_ID; ALREADY_EXISTS
+   * PARTIAL_DUPLICATE: some ids are known and others not, or they are not known from one batch. Nothing
+   * was stored then.
+   */
   publishBatch(
     request: PublishBatchRequest,
     callback: (error: ServiceError | null, response: PublishBatchResponse) => void,
@@ -130,18 +295,61 @@ export interface BrokerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PublishBatchResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Publishes frame after frame without waiting for answers: the fast way. Every frame gets exactly one
+   * result, in the order sent. Failures are results and do not end the stream; they carry the statuses
+   * and reasons of PublishBatch, and ABORTED HALTED. Backpressure is the stream's own flow control: the
+   * server reads on when it has room, so stop writing when the transport says so. Half-close, and the
+   * server answers what it got, then ends with OK. If the stream breaks, frames without a result may
+   * have been stored: send them again if their messages have ids, else their outcome is unknown.
+   *
+   * The stream itself ends with INVALID_ARGUMENT UNDECODABLE (a frame that is no protobuf) or
+   * UNAVAILABLE DRAINING.
+   */
   publishStream(): ClientDuplexStream<PublishStreamRequest, PublishStreamResponse>;
   publishStream(options: Partial<CallOptions>): ClientDuplexStream<PublishStreamRequest, PublishStreamResponse>;
   publishStream(
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<PublishStreamRequest, PublishStreamResponse>;
+  /**
+   * Delivers a queue's messages to a subscriber and takes its verdicts. docs/subscribe.md shows every
+   * frame by example.
+   *
+   * The first frame is `open`, within 10 s and only once; the server answers `opened` before anything
+   * else. From then on both sides send when they have something: the server `deliveries` within the flow
+   * window, the client `settle`, `flow`, `drain` and `ping` in any order. The server may send frames,
+   * fields and enum values that a client does not know; the client ignores them. A client frame that the
+   * server does not know, or an empty one, ends the stream with UNIMPLEMENTED UNKNOWN_FRAME.
+   *
+   * A message is delivered only when it is durable, and again until the subscriber settles it: at least
+   * once under EXPLICIT, at most once under AUTO. A session holds what it was handed as leases. They end
+   * by verdict, by timeout, or with the session: what is not settled is then free at once for others.
+   *
+   * Half-close under EXPLICIT: what was sent is applied and answered, what is held goes back uncounted,
+   * then OK. Under AUTO deliveries go on until `stop` or cancel. OK also ends a stream that reached its
+   * `stop` or whose `drain` is done.
+   *
+   * INVALID_ARGUMENT OPEN_EXPECTED, ALREADY_OPEN. NOT_FOUND QUEUE_NOT_FOUND, QUEUE_DELETED,
+   * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
+   * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
+   * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
+   * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
+   */
   subscribe(): ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
   subscribe(options: Partial<CallOptions>): ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
   subscribe(
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
+  /**
+   * Leases messages without a stream. The session that holds them ends when all of them are settled or
+   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
+   * call leases more.
+   *
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   */
   pull(request: PullRequest, callback: (error: ServiceError | null, response: PullResponse) => void): ClientUnaryCall;
   pull(
     request: PullRequest,
@@ -154,6 +362,12 @@ export interface BrokerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PullResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
+   * Repeating it is safe: the same verdict again is no failure.
+   *
+   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   */
   settle(
     request: SettleRequest,
     callback: (error: ServiceError | null, response: SettleResponse) => void,

@@ -20,9 +20,13 @@ import {
   waitingForToJSON,
 } from "./subscribe.js";
 
+/** How a client works. */
 export enum ClientKind {
+  /** UNSPECIFIED - Never sent by this version. */
   UNSPECIFIED = 0,
+  /** STREAM - By a Subscribe stream. */
   STREAM = 1,
+  /** PULL - By Pull and Settle. */
   PULL = 2,
   UNRECOGNIZED = -1,
 }
@@ -59,21 +63,37 @@ export function clientKindToJSON(object: ClientKind): string {
   }
 }
 
+/** Why a session ended. */
 export enum LeaveReason {
+  /** UNSPECIFIED - Unknown. */
   UNSPECIFIED = 0,
+  /** HALF_CLOSED - The client finished sending. */
   HALF_CLOSED = 1,
+  /** DRAINED - The client asked for a drain, and nothing was held any more. */
   DRAINED = 2,
+  /** STOP_REACHED - It reached the `stop` that it had asked for. */
   STOP_REACHED = 3,
+  /** CANCELLED - The client cancelled the call. */
   CANCELLED = 4,
+  /** CONNECTION_LOST - The connection broke, or no longer answered. */
   CONNECTION_LOST = 5,
+  /** CLIENT_TIMEOUT - Nothing was heard of it for its client_timeout. */
   CLIENT_TIMEOUT = 6,
+  /** DISCONNECTED - An operator disconnected it. */
   DISCONNECTED = 7,
+  /** REPLACED - Its own successor named it in replaces_session_id. */
   REPLACED = 8,
+  /** QUEUE_DELETED - The queue was deleted. */
   QUEUE_DELETED = 9,
+  /** SUBSCRIBER_DELETED - The subscriber was deleted, or expired. */
   SUBSCRIBER_DELETED = 10,
+  /** SERVER_STOPPING - The server stopped. */
   SERVER_STOPPING = 11,
+  /** LEASES_OVER - A Pull session had nothing leased any more. */
   LEASES_OVER = 12,
+  /** CLIENT_ERROR - It broke the rules of the stream and got an error for it. */
   CLIENT_ERROR = 13,
+  /** SERVER_ERROR - The server failed. */
   SERVER_ERROR = 14,
   UNRECOGNIZED = -1,
 }
@@ -170,27 +190,55 @@ export function leaveReasonToJSON(object: LeaveReason): string {
   }
 }
 
+/** One connected program: an open session and what it is doing. */
 export interface Client {
+  /** The identity of the session. Opaque. */
   sessionId: string;
+  /** The label that the client gave itself; empty: none. Several may have the same. */
   clientId: string;
+  /** The address it came from, `host:port`. Behind a proxy, the proxy's. */
   peer: string;
+  /** The queue. */
   queue: string;
+  /** The durable subscriber; empty: ephemeral. */
   subscriber: string;
+  /** The filter that holds; empty: everything. */
   events: string[];
-  flow: FlowControl | undefined;
+  /** The flow window that holds. */
+  flow:
+    | FlowControl
+    | undefined;
+  /** Messages in flight to it. */
   inFlightCount: bigint;
-  connectTime: Timestamp | undefined;
+  /** When it opened the session. */
+  connectTime:
+    | Timestamp
+    | undefined;
+  /** Who it is, as far as it was authenticated; empty: not at all. */
   principal: string;
+  /** What it said about itself in `OpenSession.labels`. */
   labels: { [key: string]: string };
+  /** How it works. */
   kind: ClientKind;
+  /** When its messages count as settled. */
   ackMode: AckMode;
+  /** How it shares the subscriber. */
   sharing: Sharing;
+  /** It waits for another session of an EXCLUSIVE subscriber to go. */
   standby: boolean;
+  /** It asked for no more deliveries. */
   draining: boolean;
+  /** Bytes of messages in flight to it. */
   inFlightBytes: bigint;
+  /** What its subscriber has not delivered yet: its lag. */
   backlogCount: bigint;
+  /** Why nothing is delivered to it at this moment; unspecified: something is on its way. */
   waitingFor: WaitingFor;
-  lastFrameTime: Timestamp | undefined;
+  /** When it was last heard of. */
+  lastFrameTime:
+    | Timestamp
+    | undefined;
+  /** Its `user-agent` header: which gRPC library, in which version. Cut at 256 bytes. */
   userAgent: string;
 }
 
@@ -199,22 +247,35 @@ export interface Client_LabelsEntry {
   value: string;
 }
 
+/** A session was opened. */
 export interface ClientJoined {
+  /** The session. */
   client: Client | undefined;
 }
 
+/** Something about a session changed other than its counts: window, filter, standby, draining. */
 export interface ClientChanged {
+  /** The session as it is now. */
   client: Client | undefined;
 }
 
+/** A session ended. */
 export interface ClientLeft {
-  client: Client | undefined;
+  /** The session as it was last. */
+  client:
+    | Client
+    | undefined;
+  /** Why. */
   reason: LeaveReason;
+  /** The same for people: the error that it got, the words of the operator. May be empty. */
   detail: string;
+  /** When. */
   leaveTime: Timestamp | undefined;
 }
 
+/** All sessions that were open at the start of the watch have been sent as `joined`; news follow. */
 export interface ClientsListed {
+  /** How many they were. */
   clientCount: number;
 }
 

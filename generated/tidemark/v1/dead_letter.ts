@@ -9,11 +9,17 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Message, OffsetRange } from "./message.js";
 
+/** Why a message became a dead letter. */
 export enum DeadLetterReason {
+  /** UNSPECIFIED - Unknown. */
   UNSPECIFIED = 0,
+  /** REJECTED - A consumer rejected it. */
   REJECTED = 1,
+  /** MAX_ATTEMPTS - A consumer asked for a retry after the last attempt. */
   MAX_ATTEMPTS = 2,
+  /** MAX_DELIVERIES - It came back without a verdict too often. */
   MAX_DELIVERIES = 3,
+  /** EXPIRED - It expired, and the subscriber's on_expiry says DEAD_LETTER. */
   EXPIRED = 4,
   UNRECOGNIZED = -1,
 }
@@ -60,25 +66,53 @@ export function deadLetterReasonToJSON(object: DeadLetterReason): string {
   }
 }
 
+/**
+ * A message that one subscriber could not process: a copy of its own, moved there in the commit that
+ * settled the message for it. Other subscribers are not concerned. Kept until it is replayed or deleted,
+ * or its subscriber or queue is.
+ */
 export interface DeadLetter {
+  /** The queue. */
   queue: string;
+  /** The subscriber that failed it. */
   subscriber: string;
-  message: Message | undefined;
+  /** The message. Its offset identifies the dead letter within the subscriber. */
+  message:
+    | Message
+    | undefined;
+  /** Why. */
   reason: DeadLetterReason;
+  /** Why, in the consumer's words; empty when it gave none. */
   detail: string;
+  /** Attempts made: 1 + retries before this verdict. */
   attempts: number;
+  /** 1 + hand-outs that ended without a verdict. */
   deliveries: number;
+  /** The session that held it last; empty: none did. */
   holderSessionId: string;
+  /** The label of the client that held it last. */
   holderClientId: string;
-  deadLetterTime: Timestamp | undefined;
+  /** When it became one. */
+  deadLetterTime:
+    | Timestamp
+    | undefined;
+  /** The size of the payload, also when it was left out. */
   payloadBytes: bigint;
 }
 
+/** Which dead letters: those to which every field that is set applies. Empty: all. */
 export interface DeadLetterFilter {
+  /** Those of these offsets; at most 1,000 runs. */
   offsets: OffsetRange[];
+  /** Those of events that match one of these patterns. */
   events: string[];
+  /** Those with one of these reasons. */
   reasons: DeadLetterReason[];
-  afterTime: Timestamp | undefined;
+  /** Those that became one at this time or later. */
+  afterTime:
+    | Timestamp
+    | undefined;
+  /** Those that became one before this time. */
   beforeTime: Timestamp | undefined;
 }
 

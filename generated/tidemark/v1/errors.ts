@@ -6,40 +6,138 @@
 
 /* eslint-disable */
 
+/**
+ * Why a call or a frame failed. An error carries the name without the prefix, as the `reason` of
+ * google.rpc.ErrorInfo (domain `tidemark.v1`), or of PublishResult and MessageOutcome; see
+ * https://google.aip.dev/193. One reason always comes with one status, named first below. New reasons are
+ * added: treat one that you do not know as its status says. Retry unchanged only with RetryInfo.
+ */
 export enum ErrorReason {
+  /** UNSPECIFIED - Never sent. */
   UNSPECIFIED = 0,
+  /**
+   * INVALID_FIELD - INVALID_ARGUMENT. A field has a value that is not allowed. Metadata: `field` (its path in the
+   * request), `value`, `limit`.
+   */
   INVALID_FIELD = 1,
+  /**
+   * UNDECODABLE - INVALID_ARGUMENT. The bytes are no message of the type that the RPC takes; check the `.proto` that
+   * the client was built from.
+   */
   UNDECODABLE = 2,
+  /**
+   * MESSAGE_TOO_LARGE - INVALID_ARGUMENT. The stored encoding of one message is over the limit. Metadata: `field`, `value`,
+   * `limit`, in bytes.
+   */
   MESSAGE_TOO_LARGE = 3,
+  /**
+   * BATCH_TOO_LARGE - INVALID_ARGUMENT. A publish batch or frame has too many messages or bytes; split it. Metadata:
+   * `field`, `value`, `limit`.
+   */
   BATCH_TOO_LARGE = 4,
+  /** OPEN_EXPECTED - INVALID_ARGUMENT. The first frame of a Subscribe stream was not `open`. */
   OPEN_EXPECTED = 5,
+  /** ALREADY_OPEN - INVALID_ARGUMENT. A second `open` on one Subscribe stream; use another stream. */
   ALREADY_OPEN = 6,
+  /** REPEATED_MESSAGE_ID - INVALID_ARGUMENT. One message_id stands twice in a batch. Nothing was stored. */
   REPEATED_MESSAGE_ID = 7,
+  /** QUEUE_NOT_FOUND - NOT_FOUND. There is no queue of that name, and it is not made by being named: create it. */
   QUEUE_NOT_FOUND = 8,
+  /** QUEUE_DELETED - NOT_FOUND. The queue was deleted while the call was under way; what was in it is gone. */
   QUEUE_DELETED = 9,
+  /** SUBSCRIBER_NOT_FOUND - NOT_FOUND. The queue has no durable subscriber of that name. */
   SUBSCRIBER_NOT_FOUND = 10,
+  /** SUBSCRIBER_DELETED - NOT_FOUND. The subscriber was deleted while the stream was open; opening again makes a new one. */
   SUBSCRIBER_DELETED = 11,
+  /** SESSION_NOT_FOUND - NOT_FOUND. No session of that name is open (any more). What it held is free for others. */
   SESSION_NOT_FOUND = 12,
+  /** QUEUE_EXISTS - ALREADY_EXISTS. There is a queue of that name. */
   QUEUE_EXISTS = 13,
+  /**
+   * MESSAGE_ID_REUSED - ALREADY_EXISTS. The message_id is known with another event, ordering_key or payload: a publisher
+   * uses one id for two messages.
+   */
   MESSAGE_ID_REUSED = 14,
+  /**
+   * PARTIAL_DUPLICATE - ALREADY_EXISTS. Some message_ids of a batch are known and others are not, or they are not known from
+   * one batch. Nothing was stored.
+   */
   PARTIAL_DUPLICATE = 15,
+  /**
+   * UNEXPECTED_LAST_OFFSET - FAILED_PRECONDITION. The last message of the queue is not at expected_last_offset: somebody else
+   * published. Read, decide again, publish again.
+   */
   UNEXPECTED_LAST_OFFSET = 16,
+  /**
+   * START_MISMATCH - FAILED_PRECONDITION. The subscriber was made with another start. Leave the start out to go on, or
+   * use SeekSubscriber to move it.
+   */
   START_MISMATCH = 17,
+  /**
+   * FILTER_MISMATCH - FAILED_PRECONDITION. The subscriber has another filter. Leave `events` out to use it, or change it
+   * with UpdateSubscriber.
+   */
   FILTER_MISMATCH = 18,
+  /**
+   * QUEUE_ID_MISMATCH - FAILED_PRECONDITION. The queue was deleted and made again: offsets that the client remembers mean
+   * nothing in this one.
+   */
   QUEUE_ID_MISMATCH = 19,
+  /**
+   * BEYOND_HEAD - OUT_OF_RANGE. An offset lies beyond the last message of the queue. The message and the metadata give
+   * the valid range.
+   */
   BEYOND_HEAD = 20,
+  /**
+   * PUBLISH_BACKLOG - RESOURCE_EXHAUSTED, with RetryInfo. Messages come in faster than they can be made durable. Nothing
+   * was stored.
+   */
   PUBLISH_BACKLOG = 21,
+  /** SESSION_LIMIT - RESOURCE_EXHAUSTED. As many sessions are open as the server allows. */
   SESSION_LIMIT = 22,
+  /**
+   * HALTED - ABORTED. An earlier frame of the publish stream failed with halt_on_failure. This frame was not
+   * stored; the next one with `resume` is tried.
+   */
   HALTED = 23,
+  /** DISCONNECTED - ABORTED. An operator ended the session. Do not reconnect at once, as after any error. */
   DISCONNECTED = 24,
+  /** OPEN_TIMEOUT - ABORTED. No `open` came within 10 s. */
   OPEN_TIMEOUT = 25,
+  /** CLIENT_TIMEOUT - ABORTED. No frame came within the client_timeout that the client had asked for. */
   CLIENT_TIMEOUT = 26,
+  /**
+   * NOT_BUILT_YET - UNIMPLEMENTED. The RPC, the field or the value belongs to the contract, and this version does not
+   * serve it. Metadata:
+   * `field` or `method`.
+   */
   NOT_BUILT_YET = 27,
+  /**
+   * UNKNOWN_FRAME - UNIMPLEMENTED. A client frame is empty, or of a kind that this server does not know; it is older
+   * than the client.
+   */
   UNKNOWN_FRAME = 28,
+  /**
+   * UNKNOWN_CAPABILITY - UNIMPLEMENTED. The client requires a capability that this server does not have. Metadata:
+   * `field`, `value`, `limit`.
+   */
   UNKNOWN_CAPABILITY = 29,
+  /**
+   * DRAINING - UNAVAILABLE, with RetryInfo. The server is stopping. Nothing was stored; try again, elsewhere if
+   * there is an elsewhere.
+   */
   DRAINING = 30,
+  /**
+   * DISK_FULL - UNAVAILABLE, with RetryInfo. Free disk space is below what the server keeps back for verdicts and
+   * trimming. It heals by itself when there is room.
+   */
   DISK_FULL = 31,
+  /**
+   * CHUNK_CORRUPT - DATA_LOSS. Stored messages fail their checksum and cannot be read. Others are served; an operator
+   * must look.
+   */
   CHUNK_CORRUPT = 32,
+  /** INTERNAL - INTERNAL. A defect of the server. The outcome is unknown; its log has more. */
   INTERNAL = 33,
   UNRECOGNIZED = -1,
 }
@@ -231,11 +329,30 @@ export function errorReasonToJSON(object: ErrorReason): string {
   }
 }
 
+/**
+ * What a Notice is about. The frame carries the name without the prefix. New ones are added: ignore those
+ * that you do not know.
+ */
 export enum NoticeReason {
+  /** UNSPECIFIED - Never sent. */
   UNSPECIFIED = 0,
+  /**
+   * CAUGHT_UP - Everything that was in the queue when this session was opened has been handed out to the subscriber.
+   * Once per session.
+   */
   CAUGHT_UP = 1,
+  /**
+   * DEAD_LETTERED - A message of this subscriber became a dead letter. `range` says which; `detail` is the name of a
+   * DeadLetterReason without its prefix, with the consumer's words behind a colon if there are any. Every
+   * session of the subscriber is told.
+   */
   DEAD_LETTERED = 2,
+  /**
+   * HALF_CLOSED_EXPLICIT - The client finished sending under EXPLICIT without having settled anything, so that everything it was
+   * handed goes back. Under AUTO a client may only listen.
+   */
   HALF_CLOSED_EXPLICIT = 3,
+  /** SETTINGS_CHANGED - An operator changed the filter, the settings or the pause of this subscriber; `detail` says what. */
   SETTINGS_CHANGED = 4,
   UNRECOGNIZED = -1,
 }

@@ -11,30 +11,55 @@ import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { DeadLetterReason, deadLetterReasonFromJSON, deadLetterReasonToJSON } from "./dead_letter.js";
 import { WaitingFor, waitingForFromJSON, waitingForToJSON } from "./subscribe.js";
 
+/** Where a message stands with a subscriber, or what a subscriber is waiting for. */
 export enum ExplainReason {
+  /** UNSPECIFIED - Never sent by this version. */
   UNSPECIFIED = 0,
+  /** NOT_YET_STORED - The queue has not reached that offset. Facts: head_offset. */
   NOT_YET_STORED = 1,
+  /** NO_MESSAGE - There never was a message at that offset: a gap between batches. */
   NO_MESSAGE = 2,
+  /** FILTERED - The subscriber's filter does not take its event. Facts: events. */
   FILTERED = 3,
+  /** ADDRESSED_ELSEWHERE - It is a replay for another subscriber. */
   ADDRESSED_ELSEWHERE = 4,
+  /** BEFORE_START - It lies before the place where the subscriber began, or was moved to. */
   BEFORE_START = 5,
+  /** SETTLED - The subscriber settled it. Facts: settle_time, while it is still known. */
   SETTLED = 6,
+  /** DEAD_LETTERED - It is among the subscriber's dead letters. Facts: dead_letter_reason, attempt, delivery_count, settle_time. */
   DEAD_LETTERED = 7,
+  /** EXPIRED - It expired. Facts: expire_time. */
   EXPIRED = 8,
+  /** DROPPED_BY_RETENTION - Retention dropped it, and it is no longer known what the subscriber did with it. Facts: first_offset. */
   DROPPED_BY_RETENTION = 9,
+  /** PURGED - An operator purged it. Facts: first_offset. */
   PURGED = 10,
+  /** CORRUPT - It cannot be read from disk. */
   CORRUPT = 11,
+  /** IN_FLIGHT - A session has it. Facts: holder, attempt, delivery_count. */
   IN_FLIGHT = 12,
+  /** ACK_PENDING - It was acked, and waits for an earlier message of its lane, or for the commit. Facts: holder, lane. */
   ACK_PENDING = 13,
+  /** WAITING_FOR_RETRY - A consumer asked for a retry. Facts: retry_time, attempt, last_reason. */
   WAITING_FOR_RETRY = 14,
+  /** LANE_BLOCKED - An earlier message of its lane is not settled. Facts: lane. */
   LANE_BLOCKED = 15,
+  /** UNSETTLED_LIMIT - The subscriber is at its max_unsettled. Facts: window. */
   UNSETTLED_LIMIT = 16,
+  /** WINDOW_FULL - The flow windows of all its sessions are full. Facts: window, summed over them. */
   WINDOW_FULL = 17,
+  /** SUBSCRIBER_PAUSED - An operator paused the subscriber. Facts: resume_time. */
   SUBSCRIBER_PAUSED = 18,
+  /** CLIENTS_PAUSED - All its sessions asked for `paused`, or drain. */
   CLIENTS_PAUSED = 19,
+  /** NO_CLIENT - Nobody is connected. */
   NO_CLIENT = 20,
+  /** BEHIND_BACKLOG - Its turn has not come: others are ahead of it, and they move. Facts: ahead_count. */
   BEHIND_BACKLOG = 21,
+  /** NOTHING_NEW - Of a subscriber: everything that matches was delivered. */
   NOTHING_NEW = 22,
+  /** DELIVERING - Of a subscriber: messages are on their way. */
   DELIVERING = 23,
   UNRECOGNIZED = -1,
 }
@@ -176,67 +201,139 @@ export function explainReasonToJSON(object: ExplainReason): string {
   }
 }
 
+/** What is used of a bound. */
 export interface WindowUse {
+  /** Messages counted now. */
   messagesUsed: bigint;
+  /** Messages allowed. */
   messagesAllowed: bigint;
+  /** Bytes counted now; 0 where bytes are not bounded. */
   bytesUsed: bigint;
+  /** Bytes allowed; 0: not bounded. */
   bytesAllowed: bigint;
 }
 
+/** Who has a message. */
 export interface Holder {
+  /** The session. */
   sessionId: string;
+  /** The label of its client. */
   clientId: string;
+  /** The address of its client. */
   peer: string;
+  /** The batch that delivered it. */
   batchId: bigint;
-  deliveryTime: Timestamp | undefined;
+  /** When it was handed out. */
+  deliveryTime:
+    | Timestamp
+    | undefined;
+  /** How much of the lease is left. */
   leaseLeft: Duration | undefined;
 }
 
+/** What a lane stands still for. */
 export interface LaneBlock {
+  /** The key of the lane; empty: the common lane of messages without one. */
   orderingKey: string;
+  /** The earliest message of the lane that is not settled. */
   blockingOffset: bigint;
+  /** Where that one stands. */
   blockingReason: ExplainReason;
+  /** It is poison, and on_poison is BLOCK_LANE: somebody must decide. */
   blockedByPoison: boolean;
 }
 
+/** Where one message stands with one subscriber. Facts that the reason does not name are unset. */
 export interface MessageExplanation {
+  /** The subscriber. */
   subscriber: string;
+  /** Where it stands. */
   reason: ExplainReason;
+  /** The same with its facts in one plain sentence, for people. Never parse it. */
   sentence: string;
+  /** As in Deliveries, of the present or next attempt. */
   attempt: number;
+  /** As in Deliveries, of the present or next hand-out. */
   deliveryCount: number;
+  /** Why the last attempt ended, in the consumer's words. */
   lastReason: string;
-  holder: Holder | undefined;
-  retryTime: Timestamp | undefined;
-  lane: LaneBlock | undefined;
-  window: WindowUse | undefined;
+  /** Who has it. */
+  holder:
+    | Holder
+    | undefined;
+  /** When the wait for the retry is over. */
+  retryTime:
+    | Timestamp
+    | undefined;
+  /** What its lane stands still for. */
+  lane:
+    | LaneBlock
+    | undefined;
+  /** The bound that is reached. */
+  window:
+    | WindowUse
+    | undefined;
+  /** The filter that does not take it. */
   events: string[];
-  settleTime: Timestamp | undefined;
-  expireTime: Timestamp | undefined;
-  resumeTime: Timestamp | undefined;
+  /** When it was settled, or became a dead letter. */
+  settleTime:
+    | Timestamp
+    | undefined;
+  /** When it expires, or expired. */
+  expireTime:
+    | Timestamp
+    | undefined;
+  /** When the pause ends; unset: when somebody ends it. */
+  resumeTime:
+    | Timestamp
+    | undefined;
+  /** Matching messages that come before it. */
   aheadCount: bigint;
+  /** The queue's last message. */
   headOffset: bigint;
+  /** The queue's oldest message. */
   firstOffset: bigint;
+  /** Why it became a dead letter. */
   deadLetterReason: DeadLetterReason;
 }
 
+/** What one session of a subscriber is waiting for. */
 export interface ClientExplanation {
+  /** The session. */
   sessionId: string;
+  /** The label of its client. */
   clientId: string;
+  /** As its heartbeats say. */
   waitingFor: WaitingFor;
-  window: WindowUse | undefined;
+  /** Its flow window. */
+  window:
+    | WindowUse
+    | undefined;
+  /** The same in one plain sentence, for people. */
   sentence: string;
 }
 
+/** What a subscriber is waiting for. */
 export interface SubscriberExplanation {
+  /** Everything that applies, the first one being what to look at first. */
   reasons: ExplainReason[];
+  /** The same with its facts in one plain sentence, for people. Never parse it. */
   sentence: string;
+  /** Its sessions, at most 100. */
   clients: ClientExplanation[];
+  /** Everything up to it is settled or filtered out, durably. */
   committedOffset: bigint;
+  /** The queue's last message. */
   headOffset: bigint;
+  /** Messages that match and were not delivered yet. */
   backlogCount: bigint;
-  oldest: MessageExplanation | undefined;
+  /** Where its oldest unsettled message stands; unset: it has none. */
+  oldest:
+    | MessageExplanation
+    | undefined;
+  /** Which one that is; 0: none. */
   oldestUnsettledOffset: bigint;
+  /** What is used of max_unsettled. */
   unsettled: WindowUse | undefined;
 }
 

@@ -9,10 +9,15 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 
+/** What an answer is worth: where the change is when the server says yes. */
 export enum Durability {
+  /** UNSPECIFIED - Never sent by this version. */
   UNSPECIFIED = 0,
+  /** MEMORY - In the memory of one process, and gone with it. Only where the operator asked for it. */
   MEMORY = 1,
+  /** FSYNC - Flushed to the disk of one machine: survives the death of the process and of its power. */
   FSYNC = 2,
+  /** QUORUM - Flushed to the disks of a majority of machines: survives the loss of a minority of them. */
   QUORUM = 3,
   UNRECOGNIZED = -1,
 }
@@ -54,14 +59,70 @@ export function durabilityToJSON(object: Durability): string {
   }
 }
 
+/**
+ * A message as a publisher hands it in. The numbers of what it shares with Message are the same, so
+ * that a received message can be published again once the fields that the server sets are cleared.
+ *
+ * Its stored encoding (event, payload, headers, message_id, ordering_key and what the server adds) is
+ * at most 1 MiB; a larger one is INVALID_ARGUMENT MESSAGE_TOO_LARGE, naming the size and the limit.
+ */
 export interface NewMessage {
+  /**
+   * What happened: 1 to 16 tokens of A-Z a-z 0-9 _ - joined by single dots, at most 256 bytes, such
+   * as `order.created`. Required. Subscribers choose by it. Anything else: INVALID_ARGUMENT INVALID_FIELD.
+   */
   event: string;
-  body: { $case: "payload"; value: Buffer } | { $case: "text"; value: string } | undefined;
+  /** What the message carries. None set: an empty payload, which is fine. */
+  body:
+    | //
+    /** Opaque bytes; the broker never looks inside. */
+    { $case: "payload"; value: Buffer }
+    | //
+    /** The same, typed as text: what is stored are its UTF-8 bytes. For people at a prompt. */
+    { $case: "text"; value: string }
+    | undefined;
+  /**
+   * Short facts beside the payload: at most 64 entries, keys and values together at most 8 KiB. Keys
+   * are not empty and do not start with `tidemark-`. Not part of the fingerprint that message_id is
+   * compared by. Anything else: INVALID_ARGUMENT INVALID_FIELD.
+   */
   headers: { [key: string]: string };
+  /**
+   * Makes publishing this message idempotent within the queue's dedup window (2 minutes and the last
+   * 1,000,000 ids unless the queue says otherwise; restarts do not shorten it). Up to 256 bytes of
+   * UTF-8, chosen by the publisher, unique per message in the queue. Empty: never deduplicated.
+   *
+   * The same id with the same event, ordering_key and payload is answered as a duplicate with the
+   * offset of the first; nothing is stored again. The same id with another event, ordering_key or
+   * payload is ALREADY_EXISTS MESSAGE_ID_REUSED.
+   */
   messageId: string;
+  /**
+   * On an ORDERED queue, names the lane: messages of one key are processed one after the other, those
+   * of different keys side by side; all messages without a key share one lane. On an UNORDERED queue it
+   * is only stored. Up to 256 bytes of UTF-8. Empty: none.
+   */
   orderingKey: string;
-  ttl: Duration | undefined;
-  when: { $case: "delay"; value: Duration } | { $case: "deliverTime"; value: Timestamp } | undefined;
+  /**
+   * How long the message is worth delivering, counted from its publish time. More than zero. Once it
+   * has passed, the message counts as settled for every subscriber that had not settled it. Unset: for ever.
+   */
+  ttl:
+    | Duration
+    | undefined;
+  /**
+   * Puts the message off. It is accepted and deduplicated now, gets its schedule_id now, and takes its
+   * offset and its place in the queue when it is due. Only in Publish and without expected_last_offset:
+   * in a batch or a stream frame it is INVALID_ARGUMENT INVALID_FIELD. None set: at once.
+   */
+  when:
+    | //
+    /** Due this long after acceptance. Zero: at once. Negative: INVALID_ARGUMENT INVALID_FIELD. */
+    { $case: "delay"; value: Duration }
+    | //
+    /** Due at this time by the server's clock. A time that has passed: at once. */
+    { $case: "deliverTime"; value: Timestamp }
+    | undefined;
 }
 
 export interface NewMessage_HeadersEntry {
@@ -69,17 +130,47 @@ export interface NewMessage_HeadersEntry {
   value: string;
 }
 
+/** A message as the queue keeps it and as subscribers get it. */
 export interface Message {
-  /** fixed width and first: it can be patched in the stored bytes */
+  /**
+   * The message's place in the queue's log: from 1, growing, never used twice, the identity of the
+   * message within its queue. Consecutive inside one published batch; there may be gaps between batches.
+   * Fixed width and first on the wire, so that the server can write it into bytes encoded before.
+   */
   offset: bigint;
+  /** The event as published. */
   event: string;
+  /** The payload as published. Empty when `text` is set. */
   payload: Buffer;
+  /** The headers as published. Map order means nothing. */
   headers: { [key: string]: string };
+  /**
+   * The publisher's id; empty when it gave none. Consumers may use it to recognise a redelivery that
+   * they had already processed, but `offset` serves for that as well and is always there.
+   */
   messageId: string;
+  /** The key as published; empty: none. */
   orderingKey: string;
-  publishTime: Timestamp | undefined;
-  expireTime: Timestamp | undefined;
+  /**
+   * When the server took the message, by its own wall clock, in milliseconds. Never earlier than that of
+   * a message before it in the queue, but many messages share one: order by offset, never by time.
+   */
+  publishTime:
+    | Timestamp
+    | undefined;
+  /** publish_time plus ttl. Unset: the message does not expire. */
+  expireTime:
+    | Timestamp
+    | undefined;
+  /**
+   * Set on a copy made by ReplayDeadLetters: the offset at which the message was first published.
+   * 0: this is no replay.
+   */
   originOffset: bigint;
+  /**
+   * Only where the request asked for `text_view` and the payload is valid UTF-8: the payload as text,
+   * and `payload` is empty. Otherwise empty.
+   */
   text: string;
 }
 
@@ -88,8 +179,11 @@ export interface Message_HeadersEntry {
   value: string;
 }
 
+/** An inclusive run of offsets. */
 export interface OffsetRange {
+  /** The first offset of the run, from 1. */
   first: bigint;
+  /** The last offset of the run, not below `first`. 0: the run is `first` alone. */
   last: bigint;
 }
 

@@ -10,67 +10,174 @@ import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Durability, durabilityFromJSON, durabilityToJSON, NewMessage } from "./message.js";
 
+/** One message for one queue. */
 export interface PublishRequest {
+  /**
+   * The queue: 1 to 128 of A-Z a-z 0-9 . _ - and not starting with `.` or `-`. It is made with the
+   * server's defaults when it does not exist, unless auto-creation is off: NOT_FOUND QUEUE_NOT_FOUND.
+   */
   queue: string;
-  message: NewMessage | undefined;
+  /** The message. Required. */
+  message:
+    | NewMessage
+    | undefined;
+  /**
+   * Publishes only if the queue's last message has exactly this offset: optimistic concurrency. 0: only
+   * if the queue never had a message. Unset: no condition. Judged after deduplication, so that a retry
+   * of a publish that went through is answered as a duplicate. Not met: FAILED_PRECONDITION
+   * UNEXPECTED_LAST_OFFSET, with the offset that it has. Not together with delay or deliver_time.
+   */
   expectedLastOffset?: bigint | undefined;
 }
 
+/** The message is as durable as `durability` says. */
 export interface PublishResponse {
+  /** Where the message is. For a duplicate, where the first one is. 0 for a message that is put off. */
   offset: bigint;
+  /** The message_id was known with the same content: nothing was stored now. */
   duplicate: boolean;
-  publishTime: Timestamp | undefined;
+  /** When the server took the message, in milliseconds. For a duplicate, when it took the first one. */
+  publishTime:
+    | Timestamp
+    | undefined;
+  /** What this answer is worth. */
   durability: Durability;
+  /**
+   * How many durable subscribers of the queue take this event, at this moment. 0 often means a typo in
+   * the queue or the event; the message is stored all the same.
+   */
   matchedSubscribers: number;
+  /** For CancelScheduled: the identity of a message that is put off. Empty: it was stored at once. */
   scheduleId: string;
 }
 
+/** Several messages for one queue, stored together or not at all, at consecutive offsets. */
 export interface PublishBatchRequest {
+  /** The queue, as in PublishRequest. */
   queue: string;
+  /**
+   * 1 to 1,000 messages, their stored encodings together at most 3 MiB: otherwise INVALID_ARGUMENT
+   * BATCH_TOO_LARGE. None of them may be put off, and no message_id may be there twice: INVALID_ARGUMENT
+   * REPEATED_MESSAGE_ID.
+   */
   messages: NewMessage[];
+  /** As in PublishRequest, for the batch as a whole. */
   expectedLastOffset?: bigint | undefined;
 }
 
+/** All messages of the batch are as durable as `durability` says. */
 export interface PublishBatchResponse {
+  /** The offset of the first message; the others follow it without a gap, in the order of the request. */
   firstOffset: bigint;
+  /**
+   * The whole batch was known: every message_id at consecutive offsets with the same content. Nothing
+   * was stored now, and first_offset says where the batch is.
+   */
   duplicate: boolean;
-  publishTime: Timestamp | undefined;
+  /** When the server took the batch, in milliseconds. For a duplicate, when it took the first one. */
+  publishTime:
+    | Timestamp
+    | undefined;
+  /** What this answer is worth. */
   durability: Durability;
+  /** How many of the messages no durable subscriber takes, at this moment. Above 0 it often means a typo. */
   unmatchedCount: number;
 }
 
+/**
+ * One frame of a publisher's stream: messages for one queue. A frame is stored whole or not at all,
+ * unless `independent` says that every message stands for itself.
+ */
 export interface PublishStreamRequest {
+  /**
+   * Comes back in the result. Any number; growing ones make logs readable. The server does not compare
+   * it with anything: two frames with one id get two results with that id.
+   */
   requestId: bigint;
+  /** The queue, as in PublishRequest. Frames of one stream may name different queues. */
   queue: string;
+  /**
+   * 1 to 1,000 messages and at most 3 MiB, none of them put off. Without `independent` no message_id may
+   * be there twice; with it, the second is a duplicate of the first.
+   */
   messages: NewMessage[];
+  /** Ends a halt (see `halt_on_failure`) and publishes this frame. Without a halt it changes nothing. */
   resume: boolean;
+  /**
+   * If this frame fails, or one message of it when it is `independent`, later frames of the stream are
+   * not published either, whatever their queue, but answered ABORTED HALTED until one has `resume`. With
+   * it, order survives failures: a later message never gets in while an earlier one did not. The server
+   * waits for the outcome of such a frame before it reads on.
+   */
   haltOnFailure: boolean;
+  /**
+   * Every message is stored, deduplicated or refused for itself; `PublishResult.outcomes` names those
+   * that were not simply stored. For clients that gather unrelated publish calls into one frame.
+   */
   independent: boolean;
 }
 
+/** Results of frames, in the order in which the frames were sent, as many as one commit decided. */
 export interface PublishStreamResponse {
+  /** At least one. */
   results: PublishResult[];
 }
 
+/** What became of one frame. */
 export interface PublishResult {
+  /** As in the frame. */
   requestId: bigint;
+  /**
+   * The offset of the frame's first message; the others follow it without a gap. For a duplicate, where
+   * the first message is. In an `independent` frame, the offset of the first message that was stored
+   * now; those that `outcomes` does not name follow it without a gap, in order. 0 when the frame failed,
+   * or was `independent` and stored nothing.
+   */
   firstOffset: bigint;
+  /** All of the frame was known; nothing was stored now. */
   duplicate: boolean;
+  /** The google.rpc.Code of the failure; 0: the frame went through. It never ends the stream. */
   code: number;
+  /** With a failure: the name of an ErrorReason without its prefix, as google.rpc.ErrorInfo would carry it. */
   reason: string;
+  /** With a failure: what was wrong and what to do, for people. Never branch on it. */
   detail: string;
-  retryAfter: Duration | undefined;
-  publishTime: Timestamp | undefined;
+  /**
+   * With a failure: the same frame may succeed when it is sent again after this time, as
+   * google.rpc.RetryInfo says for a whole call. Unset: sending it again unchanged is of no use.
+   */
+  retryAfter:
+    | Duration
+    | undefined;
+  /**
+   * When the server took the frame, in milliseconds; of an all-or-nothing duplicate, the first one. Unset
+   * when the frame failed.
+   */
+  publishTime:
+    | Timestamp
+    | undefined;
+  /** How many of the messages no durable subscriber takes, at this moment. */
   unmatchedCount: number;
+  /**
+   * For an `independent` frame: the messages that were duplicates or failed, by growing index. Others
+   * were stored. Empty for other frames.
+   */
   outcomes: MessageOutcome[];
 }
 
+/** What became of one message of an `independent` frame that was not simply stored. */
 export interface MessageOutcome {
+  /** The place of the message in the frame, from 0. */
   index: number;
+  /** For a duplicate: where the first one is. 0 when the message failed. */
   offset: bigint;
+  /** The message_id was known with the same content. */
   duplicate: boolean;
+  /** The google.rpc.Code of the failure; 0 for a duplicate. */
   code: number;
+  /** With a failure: the name of an ErrorReason without its prefix. */
   reason: string;
+  /** With a failure: what was wrong, for people. */
   detail: string;
 }
 

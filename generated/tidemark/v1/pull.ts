@@ -9,29 +9,60 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Deliveries, SessionOpened, Settlement, SettleResult } from "./subscribe.js";
 
+/** Leases messages to a caller without a stream: for cron jobs, gateways, a second terminal. */
 export interface PullRequest {
+  /** The queue, as in OpenSession. */
   queue: string;
+  /** The durable subscriber, as in OpenSession. Required here: INVALID_ARGUMENT INVALID_FIELD when empty. */
   subscriber: string;
+  /** The filter, as in OpenSession. */
   events: string[];
+  /** At most this many messages. 0: 100. Larger than the server's window limit: cut to it. */
   maxMessages: number;
+  /**
+   * At most this many bytes of messages, except that one message always passes. 0: 1 MiB. Larger than
+   * 3 MiB: cut to it, so that the answer fits the default of gRPC clients.
+   */
   maxBytes: bigint;
-  wait: Duration | undefined;
-  ackTimeout: Duration | undefined;
+  /** How long to wait for a first message when there is none. Unset or zero: answer at once, empty. */
+  wait:
+    | Duration
+    | undefined;
+  /** How long the messages are leased; 100 ms to 12 h. Unset: the subscriber's value. */
+  ackTimeout:
+    | Duration
+    | undefined;
+  /**
+   * Empty: a new session. Set: the session of an earlier Pull, whose leases stay and whose life is
+   * renewed. NOT_FOUND SESSION_NOT_FOUND once it has ended.
+   */
   sessionId: string;
+  /** As in OpenSession. */
   textView: boolean;
 }
 
+/** What was leased, and to which session. */
 export interface PullResponse {
+  /** The messages, in batches that share attempt, cause and lease. Empty: nothing came within `wait`. */
   batches: Deliveries[];
+  /** The session that holds them; `session_id` is what Settle and the next Pull want. */
   opened: SessionOpened | undefined;
 }
 
+/** Verdicts on deliveries of a session. */
 export interface SettleRequest {
+  /**
+   * The session that was handed the messages: of a Pull, or of a Subscribe stream of the same principal.
+   * NOT_FOUND SESSION_NOT_FOUND when there is none of that name (any more).
+   */
   sessionId: string;
+  /** The verdicts. Required. */
   settle: Settlement | undefined;
 }
 
+/** The verdicts are durable. */
 export interface SettleResponse {
+  /** As the stream would answer it; `request_ids` is empty. */
   result: SettleResult | undefined;
 }
 

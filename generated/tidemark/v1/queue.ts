@@ -11,9 +11,16 @@ import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Durability, durabilityFromJSON, durabilityToJSON } from "./message.js";
 import { SubscriberSettings } from "./settings.js";
 
+/** Whether the order of messages is kept through retries and parallel consumers. */
 export enum Ordering {
+  /** UNSPECIFIED - As UNORDERED. */
   UNSPECIFIED = 0,
+  /** UNORDERED - Hand-outs start in the order of offsets; retries and parallel consumers may reorder. */
   UNORDERED = 1,
+  /**
+   * ORDERED - Messages of one ordering_key (all without a key count as one) are completed one after the other, in
+   * the order of offsets; different keys run in parallel.
+   */
   ORDERED = 2,
   UNRECOGNIZED = -1,
 }
@@ -50,9 +57,16 @@ export function orderingToJSON(object: Ordering): string {
   }
 }
 
+/** When messages are dropped. */
 export enum RetentionMode {
+  /** UNSPECIFIED - As UNTIL_ACKED. */
   UNSPECIFIED = 0,
+  /**
+   * UNTIL_ACKED - When every durable subscriber has settled them. Kept while there is no durable subscriber; ephemeral
+   * ones neither keep nor release.
+   */
   UNTIL_ACKED = 1,
+  /** LOG - By age and size alone, whatever was settled: so that they can be read again. */
   LOG = 2,
   UNRECOGNIZED = -1,
 }
@@ -89,9 +103,16 @@ export function retentionModeToJSON(object: RetentionMode): string {
   }
 }
 
+/** What happens when a queue reaches max_bytes or max_messages. */
 export enum WhenFull {
+  /** UNSPECIFIED - As DROP_OLDEST under LOG, as REJECT_NEW under UNTIL_ACKED. */
   UNSPECIFIED = 0,
+  /**
+   * DROP_OLDEST - The oldest messages go. Subscribers that had not read them get a `gap`, and count them in
+   * `Subscriber.dropped_count`.
+   */
   DROP_OLDEST = 1,
+  /** REJECT_NEW - Publishing is refused: RESOURCE_EXHAUSTED with RetryInfo. */
   REJECT_NEW = 2,
   UNRECOGNIZED = -1,
 }
@@ -128,40 +149,91 @@ export function whenFullToJSON(object: WhenFull): string {
   }
 }
 
+/**
+ * How long and how much a queue keeps. Bounds apply in both modes; a message dropped by one of them
+ * was perhaps never read.
+ */
 export interface Retention {
+  /** What releases a message. Default UNTIL_ACKED. */
   mode: RetentionMode;
-  maxAge: Duration | undefined;
+  /** Messages older than this are dropped, by publish_time. More than zero. Unset: no bound. */
+  maxAge:
+    | Duration
+    | undefined;
+  /** Stored encodings of all messages together, in bytes. 0: no bound. */
   maxBytes: bigint;
+  /** Number of messages. 0: no bound. */
   maxMessages: bigint;
+  /** What gives way at max_bytes or max_messages. */
   whenFull: WhenFull;
 }
 
+/**
+ * A named log of messages. Counts are as of the answer. "Output only" is meant as in AIP-203: set by
+ * the server, ignored in requests.
+ */
 export interface Queue {
+  /** 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`. Required; never changes. */
   name: string;
+  /** Output only. The identity of this incarnation: a queue deleted and made again has another. Opaque. */
   queueId: string;
+  /** Whether order is kept. Default UNORDERED. Never changes. */
   ordering: Ordering;
-  retention: Retention | undefined;
-  dedupWindow: Duration | undefined;
+  /** How long and how much is kept. */
+  retention:
+    | Retention
+    | undefined;
+  /** How long a message_id is remembered. Zero: not at all, and message ids are only stored. Unset: 2 minutes. */
+  dedupWindow:
+    | Duration
+    | undefined;
+  /** How many ids are remembered at most, the newest ones. 0: 1,000,000. */
   dedupIdsMax: bigint;
-  subscriberDefaults: SubscriberSettings | undefined;
-  createTime: Timestamp | undefined;
+  /** What its subscribers inherit. */
+  subscriberDefaults:
+    | SubscriberSettings
+    | undefined;
+  /** Output only. When it was made. */
+  createTime:
+    | Timestamp
+    | undefined;
+  /** Output only. The last message ever stored; 0: none yet. */
   headOffset: bigint;
+  /** Output only. The oldest message that is still there; head_offset + 1 when there is none. */
   firstOffset: bigint;
+  /** Output only. How many messages are there. */
   messageCount: bigint;
+  /** Output only. Their stored encodings together, in bytes; files take some more. */
   bytes: bigint;
+  /** Output only. Durable subscribers. */
   subscriberCount: number;
+  /** Output only. Sessions open now, those of ephemeral subscribers included. */
   clientCount: number;
+  /** Output only. Messages accepted and not yet due. */
   scheduledCount: bigint;
+  /** Output only. Dead letters of all its subscribers. */
   deadLetterCount: bigint;
-  lastPublishTime: Timestamp | undefined;
+  /** Output only. Publish time of the newest message; unset: none yet. */
+  lastPublishTime:
+    | Timestamp
+    | undefined;
+  /** Output only. What an OK for a publish or a verdict is worth here. */
   durability: Durability;
 }
 
+/** One event name as it occurs in a queue. */
 export interface EventInfo {
+  /** The name. 10,000 names a queue are told apart; the rest is counted together under `(other)`. */
   event: string;
+  /** How many messages of it are there. Taken from an index that is at most 100 ms old. */
   messageCount: bigint;
-  lastPublishTime: Timestamp | undefined;
+  /** Publish time of the newest one. */
+  lastPublishTime:
+    | Timestamp
+    | undefined;
+  /** The durable subscribers that take it, sorted, at most 100. Empty: nobody does. */
   matchingSubscribers: string[];
+  /** Offset of the newest one. */
   lastOffset: bigint;
 }
 

@@ -9,12 +9,28 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Message } from "./message.js";
 
+/**
+ * A message that was accepted and is not due yet. It counts against the queue's bounds and holds its
+ * message_id from acceptance on.
+ */
 export interface ScheduledMessage {
+  /** The queue. */
   queue: string;
+  /** Its identity in the queue until it is due. Opaque. */
   scheduleId: string;
-  message: Message | undefined;
-  deliverTime: Timestamp | undefined;
-  acceptTime: Timestamp | undefined;
+  /** The message; its offset is 0 and publish_time unset until it is due. */
+  message:
+    | Message
+    | undefined;
+  /** When it is due. */
+  deliverTime:
+    | Timestamp
+    | undefined;
+  /** When it was accepted. */
+  acceptTime:
+    | Timestamp
+    | undefined;
+  /** The size of the payload, also when it was left out. */
   payloadBytes: bigint;
 }
 

@@ -11,34 +11,73 @@ import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Durability, durabilityFromJSON, durabilityToJSON } from "./message.js";
 import { SubscriberSettings } from "./settings.js";
 
+/** What this server accepts. docs/limits.md gives the reason of each. */
 export interface ServerLimits {
+  /** One message, in bytes of its stored encoding. */
   messageBytesMax: bigint;
+  /** One publish batch or frame, in bytes of stored encodings. */
   batchBytesMax: bigint;
+  /** Messages in one publish batch or frame. */
   batchMessagesMax: number;
+  /** One gRPC message in either direction, in bytes. More: RESOURCE_EXHAUSTED from the transport. */
   transportBytesMax: bigint;
+  /** Headers of a message. */
   headersMax: number;
+  /** Keys and values of a message's headers together, in bytes. */
   headerBytesMax: number;
+  /** Characters in the name of a queue, a subscriber, a client. */
   nameLengthMax: number;
+  /** Bytes of an event. */
   eventBytesMax: number;
+  /** Tokens of an event. */
   eventTokensMax: number;
+  /** Patterns in a filter. */
   filtersMax: number;
+  /** The widest flow window of a session, in messages. */
   windowMessagesMax: bigint;
+  /** The widest flow window of a session, in bytes. */
   windowBytesMax: bigint;
-  ackTimeoutMin: Duration | undefined;
-  ackTimeoutMax: Duration | undefined;
-  retryDelayMax: Duration | undefined;
+  /** The shortest lease. */
+  ackTimeoutMin:
+    | Duration
+    | undefined;
+  /** The longest lease. */
+  ackTimeoutMax:
+    | Duration
+    | undefined;
+  /** The longest delay of a retry. */
+  retryDelayMax:
+    | Duration
+    | undefined;
+  /** Runs in one settle. */
   settleRangesMax: number;
 }
 
+/** What is running here. */
 export interface ServerInfo {
+  /** The version of the server, as in semver.org. */
   version: string;
+  /** Where messages are kept: `lmdb`, `memory`, … */
   engine: string;
+  /** What an OK is worth. */
   durability: Durability;
-  limits: ServerLimits | undefined;
+  /** What is accepted. */
+  limits:
+    | ServerLimits
+    | undefined;
+  /** What it can do, by name, as in `OpenSession.required_capabilities`. A name keeps its meaning for good. */
   capabilities: string[];
-  subscriberDefaults: SubscriberSettings | undefined;
+  /** What queues inherit for their subscribers: every field is set. */
+  subscriberDefaults:
+    | SubscriberSettings
+    | undefined;
+  /** Queues are made when a publisher or subscriber names them. */
   autoCreateQueues: boolean;
-  startTime: Timestamp | undefined;
+  /** When the process started. */
+  startTime:
+    | Timestamp
+    | undefined;
+  /** Which member of a cluster this is; empty: it stands alone. */
   nodeId: string;
 }
 

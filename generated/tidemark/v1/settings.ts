@@ -8,9 +8,16 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
 
+/** What becomes of a message whose last attempt or hand-out failed. */
 export enum OnPoison {
+  /** UNSPECIFIED - As inherited; DEAD_LETTER in the end. */
   UNSPECIFIED = 0,
+  /** DEAD_LETTER - It moves to the subscriber's dead letters, and what follows goes on. */
   DEAD_LETTER = 1,
+  /**
+   * BLOCK_LANE - On an ORDERED queue, its lane stands still until the message is rejected, or the subscriber is moved
+   * past it, by hand; other lanes go on. FAILED_PRECONDITION on an UNORDERED queue.
+   */
   BLOCK_LANE = 2,
   UNRECOGNIZED = -1,
 }
@@ -47,9 +54,13 @@ export function onPoisonToJSON(object: OnPoison): string {
   }
 }
 
+/** What becomes of a message that expires before the subscriber settled it. */
 export enum OnExpiry {
+  /** UNSPECIFIED - As inherited; SETTLE in the end. */
   UNSPECIFIED = 0,
+  /** SETTLE - It counts as settled, and in `Subscriber.expired_count`. */
   SETTLE = 1,
+  /** DEAD_LETTER - It moves to the subscriber's dead letters. */
   DEAD_LETTER = 2,
   UNRECOGNIZED = -1,
 }
@@ -86,22 +97,69 @@ export function onExpiryToJSON(object: OnExpiry): string {
   }
 }
 
+/**
+ * The wait between attempts, where a retry names no delay of its own: min_delay before the second
+ * attempt, then `factor` times as much each time, up to max_delay. Each wait is spread by up to a fifth to
+ * either side, so that what failed together does not come back together.
+ */
 export interface Backoff {
-  minDelay: Duration | undefined;
-  maxDelay: Duration | undefined;
+  /** The first wait. 0 to 12 h. Unset: inherited; 100 ms in the end. */
+  minDelay:
+    | Duration
+    | undefined;
+  /** The longest wait; not below min_delay, up to 12 h. Unset: inherited; 60 s in the end. */
+  maxDelay:
+    | Duration
+    | undefined;
+  /** How much longer each wait is than the one before; 1 to 10. 0: inherited; 2 in the end. */
   factor: number;
 }
 
+/**
+ * How messages are delivered to a subscriber. A field that is unset, or 0, is inherited: a subscriber's
+ * from `Queue.subscriber_defaults`, a queue's from the server's (GetServerInfo, docs/limits.md).
+ * A value out of range is INVALID_ARGUMENT INVALID_FIELD.
+ */
 export interface SubscriberSettings {
-  ackTimeout: Duration | undefined;
+  /** How long a delivery is leased, unless the session says otherwise. 100 ms to 12 h. Default 60 s. */
+  ackTimeout:
+    | Duration
+    | undefined;
+  /**
+   * How often a message is attempted: the retry that ends the last attempt makes it poison. 1 and more.
+   * Default 10.
+   */
   maxAttempts: number;
-  backoff: Backoff | undefined;
+  /** The wait between attempts. */
+  backoff:
+    | Backoff
+    | undefined;
+  /** What becomes of poison. Default DEAD_LETTER. */
   onPoison: OnPoison;
+  /**
+   * How often a message may be handed out and come back without a verdict before it is poison. Only a
+   * message that was alone in its last hand-out is taken for poison. 3 and more. Default 20.
+   */
   maxDeliveries: number;
+  /**
+   * How much may be unsettled: messages in flight, messages waiting for a retry, and runs of consecutive
+   * unsettled offsets, added up. At the limit nothing new is delivered. Runs, so that one message that is
+   * retried for long does not stop everything behind it. 1 and more. Default 10,000.
+   */
   maxUnsettled: number;
+  /** The flow window of a session that names none, in messages. Up to 100,000. Default 1,000. */
   windowMessages: number;
+  /** The same in bytes. Up to 64 MiB. Default 8 MiB. */
   windowBytes: bigint;
-  expireAfter: Duration | undefined;
+  /**
+   * A subscriber without a client for this long is deleted with its dead letters, because on an
+   * UNTIL_ACKED queue an abandoned name keeps messages for ever. Zero: never, also where the queue's
+   * default says otherwise. Default never.
+   */
+  expireAfter:
+    | Duration
+    | undefined;
+  /** What becomes of messages that expire. Default SETTLE. */
   onExpiry: OnExpiry;
 }
 

@@ -10,9 +10,16 @@ import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Durability, durabilityFromJSON, durabilityToJSON, Message, OffsetRange } from "./message.js";
 
+/** When a message counts as settled. */
 export enum AckMode {
+  /** UNSPECIFIED - As EXPLICIT. */
   UNSPECIFIED = 0,
+  /** EXPLICIT - When the client says so: at least once. */
   EXPLICIT = 1,
+  /**
+   * AUTO - When the transport took it: at most once. Nothing is leased and nothing is delivered twice; what the
+   * client had not processed when it died is lost for it. Verdicts other than an ack fail.
+   */
   AUTO = 2,
   UNRECOGNIZED = -1,
 }
@@ -49,9 +56,13 @@ export function ackModeToJSON(object: AckMode): string {
   }
 }
 
+/** Where in the log a new subscriber begins. */
 export enum StartPosition {
+  /** UNSPECIFIED - EARLIEST for a durable subscriber, LATEST for an ephemeral one. */
   UNSPECIFIED = 0,
+  /** EARLIEST - With the oldest message that is still there. */
   EARLIEST = 1,
+  /** LATEST - With the first message published after the subscriber was made. */
   LATEST = 2,
   UNRECOGNIZED = -1,
 }
@@ -88,9 +99,13 @@ export function startPositionToJSON(object: StartPosition): string {
   }
 }
 
+/** How several sessions of one subscriber share its messages. */
 export enum Sharing {
+  /** UNSPECIFIED - As SHARED. */
   UNSPECIFIED = 0,
+  /** SHARED - All work side by side; every message goes to one of them. */
   SHARED = 1,
+  /** EXCLUSIVE - One works; the others stand by, and one of them takes over when it is gone. */
   EXCLUSIVE = 2,
   UNRECOGNIZED = -1,
 }
@@ -127,13 +142,24 @@ export function sharingToJSON(object: Sharing): string {
   }
 }
 
+/** Why a message is delivered now. */
 export enum DeliveryCause {
+  /** UNSPECIFIED - Never sent by this version. */
   UNSPECIFIED = 0,
+  /**
+   * NEW - For the first time, as far as this server knows: after a server crash, hand-outs that were lost with
+   * it are not counted.
+   */
   NEW = 1,
+  /** RETRY - A consumer asked for it with `retries`. */
   RETRY = 2,
+  /** TIMEOUT - The lease ran out without a verdict. */
   TIMEOUT = 3,
+  /** DISCONNECT - The session that held it ended without a verdict: cancel, reset, death, timeout of the client. */
   DISCONNECT = 4,
+  /** RELEASED - It was given back: `releases`, half-close, drain, an orderly stop of the server, or a recall. */
   RELEASED = 5,
+  /** SEEK - SeekSubscriber moved the subscriber back. */
   SEEK = 6,
   UNRECOGNIZED = -1,
 }
@@ -190,10 +216,19 @@ export function deliveryCauseToJSON(object: DeliveryCause): string {
   }
 }
 
+/** Why a verdict could not be applied. */
 export enum SettleFailureCode {
+  /** UNSPECIFIED - Never sent by this version. */
   UNSPECIFIED = 0,
+  /**
+   * LEASE_LOST - This session held it and lost it before the verdict came: the lease ran out, a recall or a seek took
+   * it, or the session itself released it. It will be, or was, delivered again, so what was done for it
+   * may be done twice.
+   */
   LEASE_LOST = 1,
+  /** NOT_HELD - The run touches nothing that this session was ever handed in that batch. */
   NOT_HELD = 2,
+  /** ALREADY_SETTLED - Another verdict was given before, and stands. */
   ALREADY_SETTLED = 3,
   UNRECOGNIZED = -1,
 }
@@ -235,14 +270,26 @@ export function settleFailureCodeToJSON(object: SettleFailureCode): string {
   }
 }
 
+/** Why nothing is delivered at this moment. */
 export enum WaitingFor {
+  /** UNSPECIFIED - Something is on its way. */
   UNSPECIFIED = 0,
+  /** NOTHING_NEW - Everything that matches was delivered; publish something. */
   NOTHING_NEW = 1,
+  /** FLOW - The flow window is full; settle something or widen it. */
   FLOW = 2,
+  /** LANE - What is left waits for earlier messages of its lanes, in flight elsewhere or waiting for a retry. */
   LANE = 3,
+  /** RETRY_DELAY - What is left waits for the delay of a retry. */
   RETRY_DELAY = 4,
+  /** PAUSED - The session asked for `paused`, or an operator paused the subscriber. */
   PAUSED = 5,
+  /** STANDBY - Another session of this EXCLUSIVE subscriber works. */
   STANDBY = 6,
+  /**
+   * UNSETTLED_LIMIT - The subscriber is at its max_unsettled: retries and releases make no room for new messages, only a
+   * final verdict does.
+   */
   UNSETTLED_LIMIT = 7,
   UNRECOGNIZED = -1,
 }
@@ -304,55 +351,201 @@ export function waitingForToJSON(object: WaitingFor): string {
   }
 }
 
+/** A client frame of the Subscribe stream. */
 export interface SubscribeRequest {
+  /**
+   * On `settle`: comes back in `SettleResult.request_ids` once the verdicts are durable. Any number but
+   * 0, which asks for no answer. Not compared with anything, so growing numbers serve best. On other
+   * frames it means nothing.
+   */
   requestId: bigint;
+  /**
+   * Exactly one. A frame with none, or with one that the server does not know, ends the stream with
+   * UNIMPLEMENTED UNKNOWN_FRAME.
+   */
   frame:
-    | { $case: "open"; value: OpenSession }
-    | { $case: "settle"; value: Settlement }
-    | { $case: "flow"; value: FlowControl }
-    | { $case: "drain"; value: DrainSession }
-    | { $case: "ping"; value: Ping }
+    | //
+    /**
+     * The first frame of every stream, and only the first: otherwise INVALID_ARGUMENT OPEN_EXPECTED or
+     * ALREADY_OPEN.
+     */
+    { $case: "open"; value: OpenSession }
+    | //
+    /** Verdicts on deliveries, and longer leases. */
+    { $case: "settle"; value: Settlement }
+    | //
+    /** Replaces the flow window. Lowering it takes nothing back that is in flight. */
+    { $case: "flow"; value: FlowControl }
+    | //
+    /** Asks for no more deliveries, and for OK when nothing is held. */
+    { $case: "drain"; value: DrainSession }
+    | //
+    /** Says that the client is alive and asks for a heartbeat at once. */
+    { $case: "ping"; value: Ping }
     | undefined;
 }
 
+/**
+ * A server frame of the Subscribe stream. `opened` comes first. Clients ignore a frame with none set:
+ * it is one that they do not know yet.
+ */
 export interface SubscribeResponse {
+  /** What it is about. */
   frame:
-    | { $case: "deliveries"; value: Deliveries }
-    | { $case: "result"; value: SettleResult }
-    | { $case: "heartbeat"; value: Heartbeat }
-    | { $case: "opened"; value: SessionOpened }
-    | { $case: "recall"; value: Recall }
-    | { $case: "gap"; value: Gap }
-    | { $case: "goingAway"; value: GoingAway }
-    | { $case: "notice"; value: Notice }
+    | //
+    /** A batch of messages, leased to this session. */
+    { $case: "deliveries"; value: Deliveries }
+    | //
+    /** Verdicts are durable, or could not be applied. */
+    { $case: "result"; value: SettleResult }
+    | //
+    /** Nothing was sent for a while, and why; also the answer to `ping`. */
+    { $case: "heartbeat"; value: Heartbeat }
+    | //
+    /** The session is open; always the first frame, once. */
+    { $case: "opened"; value: SessionOpened }
+    | //
+    /** Deliveries of an ORDERED queue are taken back. */
+    { $case: "recall"; value: Recall }
+    | //
+    /** Messages that this subscriber had not read are gone. */
+    { $case: "gap"; value: Gap }
+    | //
+    /** The server will end this stream soon. */
+    { $case: "goingAway"; value: GoingAway }
+    | //
+    /** Something worth knowing happened. */
+    { $case: "notice"; value: Notice }
     | undefined;
 }
 
+/** Opens a session: who reads which queue, from where, and how. */
 export interface OpenSession {
+  /**
+   * The queue, named as in PublishRequest and made in the same way if it does not exist:
+   * NOT_FOUND QUEUE_NOT_FOUND when auto-creation is off.
+   */
   queue: string;
+  /**
+   * The durable name whose position is kept: 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`.
+   * Made if it does not exist. Sessions that use one name share its messages; subscribers of different
+   * names each get all of theirs. Empty: an ephemeral subscriber of this stream alone, gone with it.
+   */
   subscriber: string;
+  /**
+   * Which events, as patterns: dotted tokens, `*` for exactly one token, `**` at the end for one or more.
+   * Up to 64; any match counts; order and repetition mean nothing. Empty: as stored, or everything when
+   * the subscriber is new. Another set than the stored one: FAILED_PRECONDITION FILTER_MISMATCH, since a
+   * filter is changed by UpdateSubscriber only.
+   */
   events: string[];
+  /** When a message counts as settled. Default EXPLICIT. */
   ackMode: AckMode;
-  flow: FlowControl | undefined;
-  start: { $case: "startAt"; value: StartPosition } | { $case: "startAfterOffset"; value: bigint } | {
-    $case: "startFromTime";
-    value: Timestamp;
-  } | undefined;
-  ackTimeout: Duration | undefined;
-  stop: { $case: "stopAtHead"; value: boolean } | { $case: "stopAfterMessages"; value: bigint } | undefined;
+  /** The first flow window; unset: the server's defaults. */
+  flow:
+    | FlowControl
+    | undefined;
+  /**
+   * Where a new subscriber begins. An existing one goes on from its position, whatever is set here: a
+   * program may say the same at every run. Another start than the one it was made with:
+   * FAILED_PRECONDITION START_MISMATCH (SeekSubscriber moves a subscriber). None set: no claim, and
+   * START_POSITION_UNSPECIFIED for a new one.
+   */
+  start:
+    | //
+    /** At an end of the log. */
+    { $case: "startAt"; value: StartPosition }
+    | //
+    /**
+     * With the first message after this offset; 0: as EARLIEST. Beyond the last message:
+     * OUT_OF_RANGE BEYOND_HEAD with the valid range. If retention dropped what follows it, a `gap` comes first.
+     */
+    { $case: "startAfterOffset"; value: bigint }
+    | //
+    /** With the first message published at this time or later, by the server's clock. */
+    { $case: "startFromTime"; value: Timestamp }
+    | undefined;
+  /**
+   * How long a delivery is leased: without a verdict within it, the message is handed out again. 100 ms
+   * to 12 h. Unset: the subscriber's setting, 60 s by default. For this session only.
+   */
+  ackTimeout:
+    | Duration
+    | undefined;
+  /** When the stream ends with OK by itself. None set: never. */
+  stop:
+    | //
+    /**
+     * True: when everything up to the queue's last message of this moment is settled (EXPLICIT) or
+     * delivered (AUTO). At once when there is nothing.
+     */
+    { $case: "stopAtHead"; value: boolean }
+    | //
+    /** When this many messages were settled (EXPLICIT) or delivered (AUTO); 1 and more. */
+    { $case: "stopAfterMessages"; value: bigint }
+    | undefined;
+  /** Sends payloads that are valid UTF-8 as `Message.text`. For people at a prompt: it costs a copy per message. */
   textView: boolean;
+  /**
+   * A label for people, shown in lists and dead letters: up to 128 of A-Z a-z 0-9 . _ - and never an
+   * identity: several clients may carry the same one. Empty: none.
+   */
   clientId: string;
-  processedThrough?: bigint | undefined;
+  /**
+   * The client keeps its position in its own database: everything up to this offset is done. Only with
+   * EXCLUSIVE (otherwise INVALID_ARGUMENT INVALID_FIELD) and with `queue_id`. Beyond the last message:
+   * OUT_OF_RANGE BEYOND_HEAD. Behind the committed offset: FAILED_PRECONDITION.
+   */
+  processedThrough?:
+    | bigint
+    | undefined;
+  /**
+   * On an ORDERED queue, how many messages of one lane may be in flight to this session at once. 0: 1,
+   * which is safe for a plain loop. More than 1 only for clients that obey `recall`.
+   */
   maxInFlightPerLane: number;
+  /**
+   * The incarnation that the client means. Another one, because the queue was deleted and made again:
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH. Empty: any.
+   */
   queueId: string;
+  /** How sessions of this subscriber share. Default SHARED. All of its sessions say the same. */
   sharing: Sharing;
-  heartbeat: Duration | undefined;
-  clientTimeout: Duration | undefined;
+  /** The longest silence of the server: after it, a heartbeat. 1 s to 1 h. Unset: 15 s. */
+  heartbeat:
+    | Duration
+    | undefined;
+  /**
+   * The longest silence of the client: after it, ABORTED CLIENT_TIMEOUT and free leases. 1 s to 12 h.
+   * Unset: none. A client that sets it must `ping` while it has nothing to say.
+   */
+  clientTimeout:
+    | Duration
+    | undefined;
+  /** At most this many messages in one `deliveries`. 0: 100. More than 1,000: 1,000. */
   maxBatchMessages: number;
+  /**
+   * At most this many bytes of messages in one `deliveries`, except that one message always passes. 0:
+   * 1 MiB. More than 3 MiB: 3 MiB.
+   */
   maxBatchBytes: bigint;
+  /**
+   * Capabilities that this client cannot do without; names as in `opened.capabilities`. One that the
+   * server does not have: UNIMPLEMENTED UNKNOWN_CAPABILITY naming it.
+   */
   requiredCapabilities: string[];
+  /** Facts about the client for people, shown in lists: up to 64 entries, 8 KiB in all. */
   labels: { [key: string]: string };
+  /**
+   * Offsets that this client had finished before its last session broke: settled at open, unless another
+   * session holds them now. At most 1,000 runs, up to the last message; on an ORDERED queue only what is
+   * a prefix of its lane. For a durable subscriber.
+   */
   done: OffsetRange[];
+  /**
+   * Ends this client's own earlier session first, if it is still there, half-dead behind a broken
+   * connection, so that its leases are free now. A session that is gone already is no error.
+   */
   replacesSessionId: string;
 }
 
@@ -361,122 +554,306 @@ export interface OpenSession_LabelsEntry {
   value: string;
 }
 
+/**
+ * How much may be in flight to a session: delivered and without a verdict. A window, not a grant: a
+ * verdict makes room again by itself. Under AUTO the window is the transport's and only `paused` applies.
+ */
 export interface FlowControl {
+  /**
+   * Messages. 0: the server's default, 1,000. Above the server's limit: the limit; `opened.flow` says
+   * what holds.
+   */
   maxMessages: number;
+  /**
+   * Bytes of messages. 0: the server's default, 8 MiB. Above the server's limit: the limit. One message
+   * always passes when nothing is in flight, however large.
+   */
   maxBytes: bigint;
+  /** No deliveries until a `flow` without it. Leases run on. */
   paused: boolean;
 }
 
+/** An inclusive run of deliveries of one session. */
 export interface DeliveryRange {
+  /** The first offset, from 1. A run that starts at 0 or runs backwards names nothing: NOT_HELD. */
   first: bigint;
+  /**
+   * The last offset. 0: `first` alone. Offsets in between that were never handed to this session are
+   * passed over, so that one run may span filtered and foreign messages.
+   */
   last: bigint;
+  /**
+   * The batch that delivered them: the fence that keeps a late verdict from hitting a newer delivery of
+   * the same message. 0: whichever batch of this session holds each of them, or delivered it last. One
+   * that was not sent yet: NOT_HELD.
+   */
   batchId: bigint;
 }
 
+/**
+ * Verdicts on deliveries of this session. They apply in the order of these fields; the first verdict on
+ * a message wins, and a different later one fails as ALREADY_SETTLED. Repeating a verdict is no failure
+ * and does nothing. A verdict that cannot be applied is a SettleFailure, never the end of the stream, and
+ * the others of the frame apply. Durable with the next commit, at most 100 ms later, whether or not an
+ * answer is asked for.
+ *
+ * INVALID_ARGUMENT INVALID_FIELD, which ends the stream, is for what nobody could act on: more than
+ * 10,000 runs in all, a verdict without its range, a delay, lease or reason out of its bounds.
+ *
+ * Verdicts are remembered for the session's last 1,024 batches. On an older batch that holds nothing any
+ * more an ack is no failure, and anything else is LEASE_LOST.
+ */
 export interface Settlement {
+  /** Done: never delivered to this subscriber again. Acking twice is no failure. */
   acks: DeliveryRange[];
+  /**
+   * Acks everything that this session received in batches up to this one. Other verdicts given there
+   * stand; leases lost there are LEASE_LOST. 0: none. A batch that was not sent yet: NOT_HELD, and nothing
+   * is acked.
+   */
   ackThroughBatchId: bigint;
+  /** Not done: deliver again, later. Each ends an attempt. */
   retries: Retry[];
+  /** Cannot be done: into the dead letters now, whatever attempts are left. */
   rejects: Reject[];
+  /** Given back untouched: deliverable to anyone at once, counted neither as attempt nor as delivery. */
   releases: DeliveryRange[];
+  /** Need more time. */
   extends: Extend[];
+  /**
+   * Every lease that this session holds ends this long from now, 100 ms to 12 h, and never later than
+   * 12 h after its delivery. Unset: none. For a client that is busy but well.
+   */
   extendAll: Duration | undefined;
 }
 
+/** Deliver again, later. */
 export interface Retry {
-  range: DeliveryRange | undefined;
-  delay: Duration | undefined;
+  /** Which deliveries. */
+  range:
+    | DeliveryRange
+    | undefined;
+  /**
+   * Not before this long from now; 0 to 12 h; zero: at once. Unset: the subscriber's backoff, by default
+   * 100 ms doubled with every attempt up to 60 s, give or take a fifth. The due time is kept by the wall
+   * clock and survives restarts. Meanwhile the message is out of the window but counts as unsettled.
+   */
+  delay:
+    | Duration
+    | undefined;
+  /**
+   * Why, in the consumer's words, up to 1 KiB: comes back as `Deliveries.last_reason`, and stands in the
+   * dead letter if this was the last attempt. Empty: none.
+   */
   reason: string;
 }
 
+/**
+ * Into the dead letters; answered when the copy is there. For an ephemeral subscriber, which has none:
+ * settled.
+ */
 export interface Reject {
-  range: DeliveryRange | undefined;
+  /** Which deliveries. */
+  range:
+    | DeliveryRange
+    | undefined;
+  /** Why, in the consumer's words, up to 1 KiB; stands in the dead letter. Empty: none. */
   reason: string;
 }
 
+/** A longer lease. */
 export interface Extend {
-  range: DeliveryRange | undefined;
+  /** Which deliveries. */
+  range:
+    | DeliveryRange
+    | undefined;
+  /**
+   * The lease ends this long from now, 100 ms to 12 h, and never later than 12 h after its delivery. It
+   * may become shorter. Unset: the session's ack_timeout once more.
+   */
   lease: Duration | undefined;
 }
 
+/** No more deliveries; verdicts are taken as before; the stream ends with OK when nothing is held. */
 export interface DrainSession {
 }
 
+/** Asks for a heartbeat at once. Any frame shows that the client is alive; this one says nothing else. */
 export interface Ping {
 }
 
+/** A batch of messages, leased to this session. All of them share what the other fields say. */
 export interface Deliveries {
+  /** By growing offset, at least one, with gaps where the filter or others took some. */
   messages: Message[];
+  /** 1, 2, 3 … within the session: names this hand-out in verdicts. */
   batchId: bigint;
+  /**
+   * 1 + how often a consumer of this subscriber answered these messages with a retry. When a retry
+   * ends attempt `opened.max_attempts`, the message is poison: a dead letter, by default.
+   */
   attempt: number;
+  /** Why they come now. */
   cause: DeliveryCause;
-  lease: Duration | undefined;
+  /**
+   * How long they are leased from now on. A duration, because clocks of clients lie: count from receipt.
+   * Unset under AUTO.
+   */
+  lease:
+    | Duration
+    | undefined;
+  /**
+   * Messages that match and were not delivered to this subscriber yet, behind this batch. Exact without
+   * a filter; with one, at most 100 ms old.
+   */
   backlogCount: bigint;
+  /** Why the last attempt ended, in the words of the consumer that asked for the retry. Empty: no reason was given. */
   lastReason: string;
+  /**
+   * 1 + how often these messages were handed out and came back without a verdict: timeout, disconnect.
+   * From 3 on they may be what kills its consumers: then they are delivered with nothing else in flight
+   * to the session, half of them at a time. A message that was the only one of its batch like this, and
+   * comes back without a verdict from hand-out max_deliveries (20), is a dead letter; its neighbours are not.
+   */
   deliveryCount: number;
 }
 
+/** One run of one verdict that was not applied. */
 export interface SettleFailure {
+  /** Of the `settle` frame; 0 when that had none. */
   requestId: bigint;
-  range: DeliveryRange | undefined;
+  /**
+   * What was not applied: the part of the verdict's run that failed, with the batch it was found in, or
+   * the run as it was sent for NOT_HELD. A failed ack_through_batch_id has only `batch_id` set.
+   */
+  range:
+    | DeliveryRange
+    | undefined;
+  /** Why. */
   code: SettleFailureCode;
 }
 
+/** Verdicts are durable, for as many frames as one commit covered. */
 export interface SettleResult {
+  /**
+   * The `settle` frames that this answers, each exactly once, in the order received. May be empty when
+   * it only brings failures of frames without a request_id.
+   */
   requestIds: bigint[];
+  /** What could not be applied. Everything else of those frames was. */
   failures: SettleFailure[];
+  /** Everything up to it is settled or filtered out for this subscriber, durably. */
   committedOffset: bigint;
+  /** What this answer is worth. */
   durability: Durability;
 }
 
+/**
+ * Sent when nothing else was sent for `opened.heartbeat`, and as the answer to `ping`. A data frame and
+ * not an HTTP/2 PING, because proxies swallow those and cut streams that look idle.
+ */
 export interface Heartbeat {
+  /** The queue's last message; 0 when it never had one. */
   headOffset: bigint;
+  /** Everything up to it is settled or filtered out for this subscriber, durably. */
   committedOffset: bigint;
+  /** Messages in flight to this session. */
   inFlightCount: bigint;
+  /** As in Deliveries. */
   backlogCount: bigint;
+  /** Why nothing comes. */
   waitingFor: WaitingFor;
 }
 
+/** The session is open: who it is, and what holds for it. Effective values, after defaults and limits. */
 export interface SessionOpened {
+  /** Names the session in lists, in Settle, in DisconnectClient and in replaces_session_id. Opaque. */
   sessionId: string;
+  /** The incarnation of the queue: a queue deleted and made again has another. Opaque. */
   queueId: string;
+  /** Everything up to it is settled or filtered out for this subscriber, durably. */
   committedOffset: bigint;
+  /** The queue's last message; 0 when it never had one. */
   headOffset: bigint;
+  /** As in Deliveries. */
   backlogCount: bigint;
+  /** Dead letters of this subscriber. */
   deadLetterCount: bigint;
+  /** The queue is ORDERED. */
   ordered: boolean;
-  ackTimeout: Duration | undefined;
-  heartbeat: Duration | undefined;
-  flow: FlowControl | undefined;
+  /** How long deliveries are leased. Means nothing under AUTO. */
+  ackTimeout:
+    | Duration
+    | undefined;
+  /** The longest silence of the server. A client that hears nothing for twice as long should reconnect. */
+  heartbeat:
+    | Duration
+    | undefined;
+  /** The flow window that holds. */
+  flow:
+    | FlowControl
+    | undefined;
+  /** The filter that holds, sorted; empty: everything. */
   events: string[];
+  /** The last attempt that a message gets. */
   maxAttempts: number;
+  /** This open made the subscriber. Unexpected: a typo in its name. True for every ephemeral one. */
   created: boolean;
+  /** Another session of this EXCLUSIVE subscriber works; this one takes over when it is gone. */
   standby: boolean;
+  /** What this server can do, by name. A name keeps its meaning for good. */
   capabilities: string[];
+  /** The largest message that a publisher may send, in bytes of its stored encoding. */
   maxMessageBytes: bigint;
+  /** How much may be unsettled before new messages are held back: see `SubscriberSettings.max_unsettled`. */
   maxUnsettledCount: bigint;
 }
 
+/**
+ * Deliveries of an ORDERED queue are taken back, because an earlier message of their lane was not
+ * settled. Stop working on them; verdicts on them are LEASE_LOST; they come again, in order, after it.
+ */
 export interface Recall {
+  /** What is taken back, of which batch. */
   ranges: DeliveryRange[];
+  /** What happened to the earlier message: RETRY, TIMEOUT or DISCONNECT. */
   cause: DeliveryCause;
 }
 
+/** Messages that this subscriber had not read are gone: dropped by retention, purged, or unreadable on disk. */
 export interface Gap {
+  /** The first offset of the run that is gone. */
   firstOffset: bigint;
+  /** The last offset of the run that is gone. Deliveries go on behind it. */
   lastOffset: bigint;
+  /** How many of them matched the filter, as far as it is known. 0: unknown, or none. */
   matchingCount: bigint;
 }
 
+/**
+ * The server stops, or moves this session. Leases stay until the stream ends; settle what is done.
+ * Reconnect when the stream has ended: what was held and not settled comes again, uncounted.
+ */
 export interface GoingAway {
-  grace: Duration | undefined;
-  reconnectAfter: Duration | undefined;
+  /** The stream is ended this long from now at the latest. */
+  grace:
+    | Duration
+    | undefined;
+  /** Do not reconnect before this long from now. Add jitter of your own. */
+  reconnectAfter:
+    | Duration
+    | undefined;
+  /** Why, for people. */
   reason: string;
 }
 
+/** Something worth knowing that changes nothing for a correct client. */
 export interface Notice {
+  /** The name of a NoticeReason without its prefix. Ignore the ones that you do not know. */
   reason: string;
+  /** The same for people. May be empty. */
   detail: string;
+  /** The messages that it is about; unset: none in particular. */
   range: DeliveryRange | undefined;
 }
 

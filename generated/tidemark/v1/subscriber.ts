@@ -11,34 +11,90 @@ import { OffsetRange } from "./message.js";
 import { SubscriberSettings } from "./settings.js";
 import { StartPosition, startPositionFromJSON, startPositionToJSON } from "./subscribe.js";
 
+/**
+ * A durable subscriber: a name on a queue with its filter, its position and its view of what is done.
+ * "Output only" as in AIP-203: set by the server, ignored in requests.
+ */
 export interface Subscriber {
+  /** The queue. Required; never changes. */
   queue: string;
+  /** 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`, unique in the queue. Required; never changes. */
   name: string;
+  /**
+   * Which events, as patterns like those of `OpenSession.events`, sorted in answers. Empty: everything. A
+   * new filter holds for messages that the subscriber has not looked at yet; what the old one passed
+   * over stays passed, unless SeekSubscriber goes back.
+   */
   events: string[];
-  settings: SubscriberSettings | undefined;
-  start: { $case: "startAt"; value: StartPosition } | { $case: "startAfterOffset"; value: bigint } | {
-    $case: "startFromTime";
-    value: Timestamp;
-  } | undefined;
+  /** What is set for this subscriber itself; unset fields are inherited. */
+  settings:
+    | SubscriberSettings
+    | undefined;
+  /** Where it began. Only at creation; see `OpenSession.start` for the values. In answers, as it was asked for. */
+  start:
+    | //
+    /** At an end of the log. Default EARLIEST. */
+    { $case: "startAt"; value: StartPosition }
+    | //
+    /** With the first message after this offset. */
+    { $case: "startAfterOffset"; value: bigint }
+    | //
+    /** With the first message published at this time or later. */
+    { $case: "startFromTime"; value: Timestamp }
+    | undefined;
+  /** Nothing is delivered; verdicts are taken and leases run on. Until it is set to false, or resume_time. */
   paused: boolean;
-  resumeTime: Timestamp | undefined;
-  effectiveSettings: SubscriberSettings | undefined;
-  createTime: Timestamp | undefined;
+  /**
+   * When `paused` ends by itself, by the server's clock. Unset: never. A time that has passed: at once.
+   * INVALID_ARGUMENT INVALID_FIELD without `paused`.
+   */
+  resumeTime:
+    | Timestamp
+    | undefined;
+  /** Output only. What holds, after inheritance: every field is set. */
+  effectiveSettings:
+    | SubscriberSettings
+    | undefined;
+  /** Output only. When it was made. */
+  createTime:
+    | Timestamp
+    | undefined;
+  /** Output only. Everything up to it is settled or filtered out, durably. Goes back by SeekSubscriber only. */
   committedOffset: bigint;
+  /**
+   * Output only. Messages that match and were not delivered yet. Exact without a filter; with one, at
+   * most 100 ms old.
+   */
   backlogCount: bigint;
+  /** Output only. Delivered and without a verdict, over all its sessions. */
   inFlightCount: bigint;
+  /** Output only. Waiting for the delay of a retry. */
   waitingRetryCount: bigint;
+  /** Output only. Its dead letters. */
   deadLetterCount: bigint;
+  /** Output only. Its sessions open now. */
   clientCount: number;
+  /** Output only. Matching messages that retention or a purge dropped before it had settled them, ever. */
   droppedCount: bigint;
+  /** Output only. Messages that expired before it had settled them, ever. */
   expiredCount: bigint;
-  oldestUnsettledTime: Timestamp | undefined;
-  lastClientTime: Timestamp | undefined;
+  /** Output only. Publish time of the oldest message that it has not settled: its lag in time. Unset: none. */
+  oldestUnsettledTime:
+    | Timestamp
+    | undefined;
+  /** Output only. When its last session ended; unset while one is open, or when it never had one. */
+  lastClientTime:
+    | Timestamp
+    | undefined;
+  /** Output only. When it will be deleted if no client comes. Unset: it will not. */
   expireTime: Timestamp | undefined;
 }
 
+/** Exactly what a subscriber has settled: enough to bring it back there. */
 export interface SubscriberPosition {
+  /** Everything up to it is settled or filtered out. */
   committedOffset: bigint;
+  /** Settled runs beyond it, by growing offset. */
   settled: OffsetRange[];
 }
 
