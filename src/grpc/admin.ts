@@ -1,0 +1,139 @@
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import {
+  CreateQueueRequest,
+  CreateQueueResponse,
+  DeleteQueueRequest,
+  DeleteQueueResponse,
+  DeleteSubscriberRequest,
+  DeleteSubscriberResponse,
+  GetQueueRequest,
+  GetQueueResponse,
+  GetSubscriberRequest,
+  GetSubscriberResponse,
+  ListClientsRequest,
+  ListClientsResponse,
+  ListQueuesRequest,
+  ListQueuesResponse,
+  ListSubscribersRequest,
+  ListSubscribersResponse,
+} from "../../generated/tidemark/v1/admin_service.js";
+import type { BrokerApi, ClientInfo } from "../broker/api.js";
+import { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import { checkName, checkText } from "../core/names.js";
+import type { Journal } from "../ports/journal.js";
+import { decodeRequest, encodeMessage } from "./codec.js";
+import { queueSettings } from "./from-wire.js";
+import { page, pageQuery } from "./paging.js";
+import { clientResource, queueResource, subscriberResource } from "./to-wire.js";
+import { unary } from "./unary.js";
+
+type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
+
+/** The methods of AdminService that are served, by their generated names. */
+export function adminHandlers(broker: BrokerApi, journal: Journal): Handlers {
+  const calls = new AdminCalls(broker);
+  return {
+    createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
+    getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
+    listQueues: unary(journal, "ListQueues", (request) => calls.listQueues(request)),
+    deleteQueue: unary(journal, "DeleteQueue", (request) => calls.deleteQueue(request)),
+    getSubscriber: unary(journal, "GetSubscriber", (request) => calls.getSubscriber(request)),
+    listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
+    deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
+    listClients: unary(journal, "ListClients", (request) => calls.listClients(request)),
+  };
+}
+
+/** One method each: decode, check, ask the broker, encode. */
+class AdminCalls {
+  constructor(private readonly broker: BrokerApi) {}
+
+  async createQueue(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(CreateQueueRequest, "CreateQueueRequest", bytes);
+    const info = await this.broker.createQueue(queueSettings(request.queue));
+    return encodeMessage(CreateQueueResponse, { queue: queueResource(info, this.broker.durability) });
+  }
+
+  async getQueue(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(GetQueueRequest, "GetQueueRequest", bytes);
+    const info = await this.broker.getQueue(checkName("queue", request.queue));
+    return encodeMessage(GetQueueResponse, { queue: queueResource(info, this.broker.durability) });
+  }
+
+  async listQueues(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(ListQueuesRequest, "ListQueuesRequest", bytes);
+    const query = pageQuery("queues", request.pageSize, request.pageToken);
+    const found = await this.broker.listQueues(query.after, query.size + 1);
+    const { entries, nextPageToken } = page("queues", query, found, (queue) => queue.name);
+    return encodeMessage(ListQueuesResponse, { queues: entries.map((info) => queueResource(info, this.broker.durability)), nextPageToken });
+  }
+
+  async deleteQueue(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(DeleteQueueRequest, "DeleteQueueRequest", bytes);
+    const queue = checkName("queue", request.queue);
+    const queueId = checkText("queue_id", request.queueId, LIMITS.nameLengthMax);
+    if (queueId !== "") {
+      const info = await this.broker.getQueue(queue);
+      if (info.queueId !== queueId) throw queueIdMismatch(queue, queueId, info.queueId);
+    }
+    await this.broker.deleteQueue(queue);
+    return encodeMessage(DeleteQueueResponse, {});
+  }
+
+  async getSubscriber(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(GetSubscriberRequest, "GetSubscriberRequest", bytes);
+    const info = await this.broker.getSubscriber(checkName("queue", request.queue), checkName("subscriber", request.subscriber));
+    return encodeMessage(GetSubscriberResponse, { subscriber: subscriberResource(info) });
+  }
+
+  async listSubscribers(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(ListSubscribersRequest, "ListSubscribersRequest", bytes);
+    const queue = checkName("queue", request.queue);
+    const scope = `subscribers ${queue}`;
+    const query = pageQuery(scope, request.pageSize, request.pageToken);
+    const found = await this.broker.listSubscribers(queue, query.after, query.size + 1);
+    const { entries, nextPageToken } = page(scope, query, found, (subscriber) => subscriber.name);
+    return encodeMessage(ListSubscribersResponse, { subscribers: entries.map(subscriberResource), nextPageToken });
+  }
+
+  async deleteSubscriber(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(DeleteSubscriberRequest, "DeleteSubscriberRequest", bytes);
+    await this.broker.deleteSubscriber(checkName("queue", request.queue), checkName("subscriber", request.subscriber));
+    return encodeMessage(DeleteSubscriberResponse, {});
+  }
+
+  async listClients(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(ListClientsRequest, "ListClientsRequest", bytes);
+    const queue = request.queue === "" ? undefined : checkName("queue", request.queue);
+    const subscriber = request.subscriber === "" ? undefined : checkName("subscriber", request.subscriber);
+    const scope = `clients ${request.queue} ${request.subscriber}`;
+    const query = pageQuery(scope, request.pageSize, request.pageToken);
+    const found = this.clients(queue, subscriber, query.after, query.size + 1);
+    const { entries, nextPageToken } = page(scope, query, found, (client) => client.sessionId);
+    return Promise.resolve(encodeMessage(ListClientsResponse, { clients: entries.map(clientResource), nextPageToken }));
+  }
+
+  /** Up to `count` clients of one subscriber, or of all: the broker lists by queue. */
+  private clients(queue: string | undefined, subscriber: string | undefined, after: string | undefined, count: number): ClientInfo[] {
+    const found: ClientInfo[] = [];
+    for (let from = after; ; ) {
+      const some = this.broker.listClients(queue, from, count);
+      for (const client of some) {
+        if (subscriber === undefined || client.subscriber === subscriber) found.push(client);
+        if (found.length === count) return found;
+      }
+      const last = some[some.length - 1];
+      if (last === undefined || some.length < count) return found;
+      from = last.sessionId;
+    }
+  }
+}
+
+function queueIdMismatch(queue: string, asked: string, found: string): BrokerError {
+  return new BrokerError("QUEUE_ID_MISMATCH", `queue ${queue} is now incarnation ${found}, not ${asked}; nothing was deleted`, {
+    field: "queue_id",
+    value: asked,
+    limit: found,
+  });
+}

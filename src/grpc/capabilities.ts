@@ -1,0 +1,38 @@
+/**
+ * What this server can do beyond opening a stream: the names that `required_capabilities` may ask for and that `opened` lists.
+ * A name, once here, keeps its meaning for good; new behaviour gets a new name.
+ */
+export const CAPABILITIES: readonly string[] = [
+  /** ACK_MODE_AUTO, at most once. */
+  "ack-auto",
+  /** ACK_MODE_EXPLICIT with per-message verdicts. */
+  "ack-explicit",
+  /** `ack_through_batch_id`. */
+  "ack-through-batch",
+  /** Rejected and exhausted messages are kept as dead letters. */
+  "dead-letters",
+  /** `drain`. */
+  "drain",
+  /** Named subscribers that remember their offset. */
+  "durable-subscribers",
+  /** Unnamed subscribers that end with their stream. */
+  "ephemeral-subscribers",
+  /** Event filters with `*` and `**`. */
+  "event-filters",
+  /** `extends` and `extend_all`. */
+  "extend-leases",
+  /** `flow` with `paused`. */
+  "flow-control",
+  /** `releases`. */
+  "release",
+  /** `retries` with a delay. */
+  "retry-delay",
+  /** Several clients on one subscriber. */
+  "shared-subscribers",
+  /** `start_after_offset`. */
+  "start-after-offset",
+  /** `stop_at_head` and `stop_after_messages` under ACK_MODE_AUTO. */
+  "stop-auto",
+  /** `text_view`. */
+  "text-view",
+];

@@ -1,0 +1,162 @@
+import type { NewMessage as WireMessage } from "../../generated/tidemark/v1/message.js";
+import { Ordering as WireOrdering } from "../../generated/tidemark/v1/queue.js";
+import type { Queue } from "../../generated/tidemark/v1/queue.js";
+import type { DeliveryRange, FlowControl, Settlement as WireSettlement } from "../../generated/tidemark/v1/subscribe.js";
+import type { QueueSettings } from "../broker/api.js";
+import { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import { storedMessageBytes } from "../core/message-codec.js";
+import type { NewMessage } from "../core/message.js";
+import { checkEvent, checkHeaders, checkName, checkText, invalidField } from "../core/names.js";
+import type { DeliveryRun, FlowWindow, Settlement } from "../core/session.js";
+import { offset, wallMs } from "../core/units.js";
+import { clampedNumber, durationMs, exactNumber } from "./wire-numbers.js";
+
+/** What a message may take as stored beyond what it took in the request: offset, publish time, wider lengths. */
+const ADDED_BYTES_MAX = 32;
+
+/** A publish time that takes as many bytes as any until the year 2286, so that a size does not depend on the clock. */
+const WIDEST_TIME = wallMs(9_999_999_999_999);
+
+/** The answer to a field that the contract has and this server has not yet: never silence. */
+export function notBuiltYet(field: string): BrokerError {
+  return new BrokerError("NOT_BUILT_YET", `${field} is part of the contract, but this server does not serve it yet; leave it out`, { field });
+}
+
+/**
+ * A message as the broker takes it; INVALID_FIELD, MESSAGE_TOO_LARGE or NOT_BUILT_YET otherwise.
+ * @param requestBytes size of the request that it came in: a small one needs no measuring
+ */
+export function newMessage(field: string, wire: WireMessage | undefined, requestBytes: number): NewMessage {
+  if (wire === undefined) throw invalidField(field, "", "a message");
+  if (wire.ttl !== undefined) throw notBuiltYet(`${field}.ttl`);
+  if (wire.when?.$case === "delay") throw notBuiltYet(`${field}.delay`);
+  if (wire.when?.$case === "deliverTime") throw notBuiltYet(`${field}.deliver_time`);
+  const message: NewMessage = {
+    event: checkEvent(`${field}.event`, wire.event),
+    payload: payload(wire.body),
+    headers: checkHeaders(`${field}.headers`, Object.entries(wire.headers)),
+    messageId: checkText(`${field}.message_id`, wire.messageId, LIMITS.messageIdBytesMax),
+    orderingKey: checkText(`${field}.ordering_key`, wire.orderingKey, LIMITS.orderingKeyBytesMax),
+  };
+  if (requestBytes + ADDED_BYTES_MAX > LIMITS.messageBytesMax) {
+    const bytes = storedMessageBytes(message, WIDEST_TIME);
+    if (bytes > LIMITS.messageBytesMax) throw tooLarge("MESSAGE_TOO_LARGE", field, "one message", bytes, LIMITS.messageBytesMax);
+  }
+  return message;
+}
+
+/** The messages of one batch, all valid and small enough together; the first bad one is thrown. */
+export function newMessages(field: string, wire: readonly WireMessage[], requestBytes: number): readonly NewMessage[] {
+  checkMessageCount(field, wire.length);
+  const messages = wire.map((message, i) => newMessage(`${field}[${i}]`, message, requestBytes));
+  checkBatchSize(field, messages, requestBytes);
+  return messages;
+}
+
+/** INVALID_FIELD when a batch has no message, BATCH_TOO_LARGE when it has too many. */
+export function checkMessageCount(field: string, count: number): void {
+  if (count === 0) throw invalidField(field, "0 messages", `1 to ${LIMITS.batchMessagesMax} messages`);
+  if (count > LIMITS.batchMessagesMax) {
+    throw new BrokerError("BATCH_TOO_LARGE", `${field} has ${count} messages; at most ${LIMITS.batchMessagesMax} may go together`, {
+      field,
+      value: String(count),
+      limit: String(LIMITS.batchMessagesMax),
+    });
+  }
+}
+
+/** BATCH_TOO_LARGE when the messages together take too many bytes as stored. */
+export function checkBatchSize(field: string, messages: readonly NewMessage[], requestBytes: number): void {
+  if (requestBytes + messages.length * ADDED_BYTES_MAX <= LIMITS.batchBytesMax) return;
+  let bytes = 0;
+  for (const message of messages) bytes += storedMessageBytes(message, WIDEST_TIME);
+  if (bytes > LIMITS.batchBytesMax) throw tooLarge("BATCH_TOO_LARGE", field, "one batch", bytes, LIMITS.batchBytesMax);
+}
+
+function tooLarge(reason: "MESSAGE_TOO_LARGE" | "BATCH_TOO_LARGE", field: string, what: string, bytes: number, bytesMax: number): BrokerError {
+  return new BrokerError(reason, `${field} takes ${bytes} bytes as stored; ${what} may take ${bytesMax}`, {
+    field,
+    value: String(bytes),
+    limit: String(bytesMax),
+  });
+}
+
+/** The condition of a conditional publish; undefined when there is none. */
+export function expectedLastOffset(value: bigint | undefined): number | undefined {
+  return value === undefined ? undefined : exactNumber("expected_last_offset", value);
+}
+
+/** A session's window. Values above what the server grants are clamped; `opened` tells the effective ones. */
+export function flowWindow(wire: FlowControl | undefined): FlowWindow {
+  return {
+    maxMessages: Math.min(wire?.maxMessages ?? 0, LIMITS.flowMessagesMax),
+    maxBytes: Math.min(clampedNumber(wire?.maxBytes ?? 0n), LIMITS.flowBytesMax),
+    paused: wire?.paused ?? false,
+  };
+}
+
+/**
+ * The verdicts of one settle frame. Ranges may name anything: what they do not touch comes back as a failure. INVALID_FIELD is
+ * for what no server could act on: no range, a time out of bounds, a reason too long, too many items.
+ */
+export function settlement(wire: WireSettlement): Settlement {
+  const items = wire.acks.length + wire.retries.length + wire.rejects.length + wire.releases.length + wire.extends.length;
+  if (items > LIMITS.settleRangesMax) throw invalidField("settle", `${items} ranges`, `up to ${LIMITS.settleRangesMax} ranges in one frame`);
+  return {
+    acks: wire.acks.map(deliveryRun),
+    ackThroughBatchId: clampedNumber(wire.ackThroughBatchId),
+    retries: wire.retries.map((retry, i) => ({
+      range: requiredRun(`settle.retries[${i}].range`, retry.range),
+      delayMs: durationMs(`settle.retries[${i}].delay`, retry.delay, 0, LIMITS.retryDelayMsMax),
+      reason: checkText(`settle.retries[${i}].reason`, retry.reason, LIMITS.reasonBytesMax),
+    })),
+    rejects: wire.rejects.map((reject, i) => ({
+      range: requiredRun(`settle.rejects[${i}].range`, reject.range),
+      reason: checkText(`settle.rejects[${i}].reason`, reject.reason, LIMITS.reasonBytesMax),
+    })),
+    releases: wire.releases.map(deliveryRun),
+    extends: wire.extends.map((extend, i) => ({
+      range: requiredRun(`settle.extends[${i}].range`, extend.range),
+      leaseMs: durationMs(`settle.extends[${i}].lease`, extend.lease, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
+    })),
+    extendAllMs: durationMs("settle.extend_all", wire.extendAll, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
+  };
+}
+
+/** What CreateQueue may say of a queue; NOT_BUILT_YET for settings that are not served yet. */
+export function queueSettings(wire: Queue | undefined): QueueSettings {
+  if (wire === undefined) throw invalidField("queue", "", "a queue with a name");
+  const name = checkName("queue.name", wire.name);
+  if (wire.retention !== undefined) throw notBuiltYet("queue.retention");
+  if (wire.dedupWindow !== undefined) throw notBuiltYet("queue.dedup_window");
+  if (wire.dedupIdsMax !== 0n) throw notBuiltYet("queue.dedup_ids_max");
+  if (wire.subscriberDefaults !== undefined) throw notBuiltYet("queue.subscriber_defaults");
+  switch (wire.ordering) {
+    case WireOrdering.UNSPECIFIED:
+    case WireOrdering.UNORDERED:
+      return { name, ordering: "UNORDERED" };
+    case WireOrdering.ORDERED:
+      return { name, ordering: "ORDERED" };
+    default:
+      throw invalidField("queue.ordering", String(wire.ordering), "ORDERING_UNORDERED or ORDERING_ORDERED");
+  }
+}
+
+function payload(body: WireMessage["body"]): Uint8Array {
+  if (body === undefined) return EMPTY_PAYLOAD;
+  return body.$case === "payload" ? body.value : Buffer.from(body.value);
+}
+
+const EMPTY_PAYLOAD = new Uint8Array(0);
+
+/** `last` 0 means only `first`. Numbers beyond any offset stay beyond any offset. */
+function deliveryRun(wire: DeliveryRange): DeliveryRun {
+  const first = offset(clampedNumber(wire.first));
+  return { first, last: wire.last === 0n ? first : offset(clampedNumber(wire.last)), batchId: clampedNumber(wire.batchId) };
+}
+
+function requiredRun(field: string, wire: DeliveryRange | undefined): DeliveryRun {
+  if (wire === undefined) throw invalidField(field, "", "a range of deliveries");
+  return deliveryRun(wire);
+}

@@ -1,0 +1,109 @@
+import { AckMode as WireAckMode, Sharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
+import type { OpenSession as WireOpen } from "../../generated/tidemark/v1/subscribe.js";
+import { BrokerError } from "../core/errors.js";
+import { EventFilter } from "../core/event-filter.js";
+import { DEFAULTS, LIMITS } from "../core/limits.js";
+import { checkClientId, checkLabels, checkName, checkText, invalidField } from "../core/names.js";
+import type { AckMode, OpenSession, StartPoint, StopPoint } from "../core/session.js";
+import { offset } from "../core/units.js";
+import { CAPABILITIES } from "./capabilities.js";
+import { flowWindow, notBuiltYet } from "./from-wire.js";
+import { clampedNumber, durationMs, exactNumber } from "./wire-numbers.js";
+
+/** A session as the broker takes it: checked, defaults filled in. BrokerError names the first bad field. */
+export function openSession(wire: WireOpen, peer: string): OpenSession {
+  checkCapabilities(wire.requiredCapabilities);
+  refuseWhatIsNotBuilt(wire);
+  const ackMode = openAckMode(wire.ackMode);
+  EventFilter.parse(wire.events, "open.events");
+  return {
+    queue: checkName("open.queue", wire.queue),
+    subscriber: wire.subscriber === "" ? "" : checkName("open.subscriber", wire.subscriber),
+    events: wire.events,
+    ackMode,
+    flow: flowWindow(wire.flow),
+    start: startPoint(wire.start),
+    ackTimeoutMs: durationMs("open.ack_timeout", wire.ackTimeout, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
+    stop: stopPoint(wire.stop, ackMode),
+    textView: wire.textView,
+    clientId: checkClientId("open.client_id", wire.clientId),
+    queueId: checkText("open.queue_id", wire.queueId, LIMITS.nameLengthMax),
+    heartbeatMs: durationMs("open.heartbeat", wire.heartbeat, LIMITS.heartbeatMsMin, LIMITS.heartbeatMsMax),
+    clientTimeoutMs: durationMs("open.client_timeout", wire.clientTimeout, LIMITS.clientTimeoutMsMin, LIMITS.clientTimeoutMsMax),
+    maxBatchMessages: clampedOr(DEFAULTS.deliveryBatchMessages, wire.maxBatchMessages, LIMITS.deliveryBatchMessagesMax),
+    maxBatchBytes: clampedOr(DEFAULTS.deliveryBatchBytes, clampedNumber(wire.maxBatchBytes), LIMITS.deliveryBatchBytesMax),
+    labels: checkLabels("open.labels", Object.entries(wire.labels)),
+    peer,
+  };
+}
+
+function checkCapabilities(required: readonly string[]): void {
+  const unknown = required.find((name) => !CAPABILITIES.includes(name));
+  if (unknown === undefined) return;
+  throw new BrokerError("UNKNOWN_CAPABILITY", `this server has no capability ${JSON.stringify(unknown.slice(0, 64))}; it has ${CAPABILITIES.join(", ")}`, {
+    field: "open.required_capabilities",
+    value: unknown.slice(0, 64),
+    limit: CAPABILITIES.join(","),
+  });
+}
+
+function refuseWhatIsNotBuilt(wire: WireOpen): void {
+  if (wire.start?.$case === "startFromTime") throw notBuiltYet("open.start_from_time");
+  if (wire.processedThrough !== undefined) throw notBuiltYet("open.processed_through");
+  if (wire.maxInFlightPerLane !== 0) throw notBuiltYet("open.max_in_flight_per_lane");
+  if (wire.done.length > 0) throw notBuiltYet("open.done");
+  if (wire.replacesSessionId !== "") throw notBuiltYet("open.replaces_session_id");
+  switch (wire.sharing) {
+    case Sharing.UNSPECIFIED:
+    case Sharing.SHARED:
+      return;
+    case Sharing.EXCLUSIVE:
+      throw notBuiltYet("open.sharing SHARING_EXCLUSIVE");
+    default:
+      throw invalidField("open.sharing", String(wire.sharing), "SHARING_SHARED or SHARING_EXCLUSIVE");
+  }
+}
+
+function openAckMode(wire: WireAckMode): AckMode {
+  switch (wire) {
+    case WireAckMode.UNSPECIFIED:
+    case WireAckMode.EXPLICIT:
+      return "EXPLICIT";
+    case WireAckMode.AUTO:
+      return "AUTO";
+    default:
+      throw invalidField("open.ack_mode", String(wire), "ACK_MODE_EXPLICIT or ACK_MODE_AUTO");
+  }
+}
+
+function startPoint(wire: WireOpen["start"]): StartPoint | undefined {
+  if (wire === undefined || wire.$case === "startFromTime") return undefined;
+  if (wire.$case === "startAfterOffset") {
+    return { kind: "after_offset", offset: offset(exactNumber("open.start_after_offset", wire.value)) };
+  }
+  switch (wire.value) {
+    case StartPosition.UNSPECIFIED:
+      return undefined;
+    case StartPosition.EARLIEST:
+      return { kind: "earliest" };
+    case StartPosition.LATEST:
+      return { kind: "latest" };
+    default:
+      throw invalidField("open.start_at", String(wire.value), "START_POSITION_EARLIEST or START_POSITION_LATEST");
+  }
+}
+
+function stopPoint(wire: WireOpen["stop"], ackMode: AckMode): StopPoint {
+  if (wire === undefined || wire.value === false) return { kind: "never" };
+  if (ackMode === "EXPLICIT") {
+    throw notBuiltYet(wire.$case === "stopAtHead" ? "open.stop_at_head under ACK_MODE_EXPLICIT" : "open.stop_after_messages under ACK_MODE_EXPLICIT");
+  }
+  if (wire.$case === "stopAtHead") return { kind: "at_head" };
+  const count = exactNumber("open.stop_after_messages", wire.value);
+  if (count === 0) throw invalidField("open.stop_after_messages", "0", "1 or more");
+  return { kind: "after_messages", count };
+}
+
+function clampedOr(defaultValue: number, value: number, max: number): number {
+  return value === 0 ? defaultValue : Math.min(value, max);
+}

@@ -1,0 +1,78 @@
+import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import { PublishBatchRequest, PublishBatchResponse, PublishRequest, PublishResponse } from "../../generated/tidemark/v1/publish.js";
+import type { BrokerApi, PublishAccepted, PublishFrame } from "../broker/api.js";
+import { checkName } from "../core/names.js";
+import type { Journal } from "../ports/journal.js";
+import { decodeRequest, encodeMessage } from "./codec.js";
+import { expectedLastOffset, newMessage, newMessages } from "./from-wire.js";
+import { DURABILITIES } from "./to-wire.js";
+import { refuse } from "./unary.js";
+import { timestamp } from "./wire-numbers.js";
+
+/** Publish: one message, answered once it is durable. */
+export function publish(broker: BrokerApi, journal: Journal): handleUnaryCall<Buffer, Buffer> {
+  return publishCall(broker, journal, "Publish", publishFrame, (accepted) =>
+    encodeMessage(PublishResponse, {
+      offset: BigInt(accepted.firstOffset),
+      duplicate: accepted.duplicate,
+      publishTime: timestamp(accepted.publishTimeMs),
+      durability: DURABILITIES[broker.durability],
+      matchedSubscribers: accepted.matchedSubscribers,
+      scheduleId: "",
+    }),
+  );
+}
+
+/** PublishBatch: up to 1,000 messages of one queue, all or nothing. */
+export function publishBatch(broker: BrokerApi, journal: Journal): handleUnaryCall<Buffer, Buffer> {
+  return publishCall(broker, journal, "PublishBatch", batchFrame, (accepted) =>
+    encodeMessage(PublishBatchResponse, {
+      firstOffset: BigInt(accepted.firstOffset),
+      duplicate: accepted.duplicate,
+      publishTime: timestamp(accepted.publishTimeMs),
+      durability: DURABILITIES[broker.durability],
+      unmatchedCount: accepted.unmatchedCount,
+    }),
+  );
+}
+
+/** By callback, not by promise: this is the hot path of clients that publish one by one. */
+function publishCall(
+  broker: BrokerApi,
+  journal: Journal,
+  method: string,
+  frameOf: (request: Buffer) => PublishFrame,
+  encode: (accepted: PublishAccepted) => Buffer,
+): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback: sendUnaryData<Buffer>) => {
+    try {
+      // What `publish` answers about room is for streams: a unary caller waits for its answer anyway.
+      broker.publish(frameOf(call.request), (outcome) => {
+        if (outcome.ok) callback(null, encode(outcome));
+        else refuse(callback, outcome.error, journal, method);
+      });
+    } catch (error) {
+      refuse(callback, error, journal, method);
+    }
+  };
+}
+
+function publishFrame(bytes: Buffer): PublishFrame {
+  const request = decodeRequest(PublishRequest, "PublishRequest", bytes);
+  return {
+    queue: checkName("queue", request.queue),
+    messages: [newMessage("message", request.message, bytes.length)],
+    expectedLastOffset: expectedLastOffset(request.expectedLastOffset),
+    independent: false,
+  };
+}
+
+function batchFrame(bytes: Buffer): PublishFrame {
+  const request = decodeRequest(PublishBatchRequest, "PublishBatchRequest", bytes);
+  return {
+    queue: checkName("queue", request.queue),
+    messages: newMessages("messages", request.messages, bytes.length),
+    expectedLastOffset: expectedLastOffset(request.expectedLastOffset),
+    independent: false,
+  };
+}

@@ -1,0 +1,177 @@
+import { SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
+import type { BrokerApi, Session } from "../broker/api.js";
+import { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type { OpenSession } from "../core/session.js";
+import { monotonicMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Journal } from "../ports/journal.js";
+import { ReadGate } from "./call-flow.js";
+import type { OpenCall, RawCall } from "./call-flow.js";
+import { decodeRequest } from "./codec.js";
+import { flowWindow, settlement } from "./from-wire.js";
+import { openSession } from "./open-from-wire.js";
+import { SessionFrames } from "./session-frames.js";
+import { asBrokerError } from "./status.js";
+
+/** What a Subscribe call needs of its server. */
+export interface SubscribeContext {
+  readonly broker: BrokerApi;
+  readonly clock: Clock;
+  readonly journal: Journal;
+}
+
+/**
+ * One Subscribe call, from the client to the broker: frames become calls of the session. The other direction is SessionFrames.
+ *
+ *     waiting --open--> opening --> open --> over
+ *
+ * In `opening` nothing is read, so that what follows `open` meets a session. `over` is final: whatever comes then is dropped.
+ */
+export class SubscribeCall implements OpenCall {
+  private state: "waiting" | "opening" | "open" | "over" = "waiting";
+  private session: Session | undefined;
+  private readonly frames: SessionFrames;
+  private readonly gate: ReadGate<"opening" | "unread answers">;
+  private readonly cancelOpenTimeout: () => void;
+
+  /** @param onOver called once, when the call needs nothing more */
+  constructor(
+    private readonly call: RawCall,
+    private readonly context: SubscribeContext,
+    private readonly onOver: () => void,
+  ) {
+    this.gate = new ReadGate(call);
+    this.frames = new SessionFrames(call, context.broker.durability, {
+      transportChanged: (ready) => this.session?.transportChanged(ready),
+      taken: (batchId) => this.session?.taken(batchId),
+      answersUnread: (many) => {
+        if (many) this.gate.hold("unread answers");
+        else this.gate.release("unread answers");
+      },
+      ended: () => {
+        this.finish();
+      },
+      failed: (error) => {
+        this.fail(asBrokerError(error, context.journal, "Subscribe"));
+      },
+    });
+    this.cancelOpenTimeout = context.clock.wakeAt(monotonicMs(context.clock.monotonic() + LIMITS.firstFrameMs), () => {
+      if (this.state === "waiting") this.fail(new BrokerError("OPEN_TIMEOUT", `no open frame came within ${LIMITS.firstFrameMs} ms`));
+    });
+    call.on("data", (bytes: Buffer) => {
+      this.received(bytes);
+    });
+    call.on("end", () => {
+      // A cancelled or broken stream ends too, and is known as such only in the next turn.
+      setImmediate(() => {
+        this.halfClosed();
+      });
+    });
+    call.on("cancelled", () => {
+      this.lost();
+    });
+  }
+
+  /** Sessions are told by the broker; a call without one ends at once. */
+  drain(error: BrokerError): void {
+    if (this.state === "waiting") this.fail(error);
+  }
+
+  private received(bytes: Buffer): void {
+    if (this.state === "over") return;
+    try {
+      this.dispatch(decodeRequest(SubscribeRequest, "SubscribeRequest", bytes));
+    } catch (error) {
+      this.fail(asBrokerError(error, this.context.journal, "Subscribe"));
+    }
+  }
+
+  private dispatch(request: SubscribeRequest): void {
+    const { frame } = request;
+    const session = this.session;
+    if (frame === undefined) {
+      throw new BrokerError("UNKNOWN_FRAME", "the frame is empty, or of a kind that this server does not know: open, settle, flow, drain, ping");
+    }
+    if (session === undefined) {
+      if (frame.$case !== "open") throw openExpected(frame.$case);
+      this.open(openSession(frame.value, this.call.getPeer()));
+      return;
+    }
+    session.heard();
+    switch (frame.$case) {
+      case "open":
+        throw new BrokerError("ALREADY_OPEN", `the stream is open as session ${session.id}; a second subscriber needs a stream of its own`);
+      case "settle":
+        session.settle(request.requestId, settlement(frame.value));
+        return;
+      case "flow":
+        session.flow(flowWindow(frame.value));
+        return;
+      case "drain":
+        session.drain();
+        return;
+      case "ping":
+        session.ping();
+    }
+  }
+
+  private open(settings: OpenSession): void {
+    this.state = "opening";
+    this.cancelOpenTimeout();
+    this.gate.hold("opening");
+    this.frames.textView = settings.textView;
+    this.frames.confirmsTaking = settings.ackMode === "AUTO";
+    this.context.broker.openSession(settings, this.frames).then(
+      (session) => {
+        this.opened(session);
+      },
+      (error: unknown) => {
+        this.fail(asBrokerError(error, this.context.journal, "Subscribe"));
+      },
+    );
+  }
+
+  private opened(session: Session): void {
+    if (this.state === "over") {
+      session.lost();
+      return;
+    }
+    this.state = "open";
+    this.session = session;
+    this.frames.announce();
+    this.gate.release("opening");
+  }
+
+  private halfClosed(): void {
+    if (this.state === "over") return;
+    if (this.call.cancelled) this.lost();
+    else if (this.session === undefined) this.fail(openExpected("the end of the stream"));
+    else this.session.halfClosed();
+  }
+
+  private lost(): void {
+    if (this.state === "over") return;
+    this.finish();
+    this.session?.lost();
+  }
+
+  /** Ends the stream with an error of the client's making, or ours. What the session holds is free at once. */
+  private fail(error: BrokerError): void {
+    if (this.state === "over") return;
+    this.frames.end(error);
+    this.session?.lost();
+  }
+
+  private finish(): void {
+    if (this.state === "over") return;
+    this.state = "over";
+    this.cancelOpenTimeout();
+    this.frames.stop();
+    this.onOver();
+  }
+}
+
+function openExpected(got: string): BrokerError {
+  return new BrokerError("OPEN_EXPECTED", `the first frame of a Subscribe stream is open; got ${got}`);
+}

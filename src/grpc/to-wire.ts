@@ -1,0 +1,195 @@
+import { Client, ClientKind } from "../../generated/tidemark/v1/client.js";
+import { Durability as WireDurability } from "../../generated/tidemark/v1/message.js";
+import type { MessageOutcome as WireOutcome, PublishResult } from "../../generated/tidemark/v1/publish.js";
+import { Ordering as WireOrdering, Queue } from "../../generated/tidemark/v1/queue.js";
+import {
+  AckMode as WireAckMode,
+  DeliveryCause as WireCause,
+  SettleFailureCode as WireFailureCode,
+  Sharing,
+  WaitingFor as WireWaitingFor,
+} from "../../generated/tidemark/v1/subscribe.js";
+import type {
+  DeliveryRange,
+  FlowControl,
+  SessionOpened as WireOpened,
+  SettleFailure as WireFailure,
+} from "../../generated/tidemark/v1/subscribe.js";
+import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
+import type { ClientInfo, MessageOutcome, Ordering, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
+import type { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, WaitingFor } from "../core/session.js";
+import type { Durability } from "../ports/engine.js";
+import { CAPABILITIES } from "./capabilities.js";
+import { codeNumber } from "./status.js";
+import { duration, timestamp } from "./wire-numbers.js";
+
+export const DURABILITIES: Readonly<Record<Durability, WireDurability>> = {
+  FSYNC: WireDurability.FSYNC,
+  QUORUM: WireDurability.QUORUM,
+  MEMORY: WireDurability.MEMORY,
+};
+
+export const CAUSES: Readonly<Record<DeliveryCause, WireCause>> = {
+  NEW: WireCause.NEW,
+  RETRY: WireCause.RETRY,
+  TIMEOUT: WireCause.TIMEOUT,
+  DISCONNECT: WireCause.DISCONNECT,
+  RELEASED: WireCause.RELEASED,
+  SEEK: WireCause.SEEK,
+};
+
+export const WAITING_FOR: Readonly<Record<WaitingFor, WireWaitingFor>> = {
+  NOTHING_NEW: WireWaitingFor.NOTHING_NEW,
+  FLOW: WireWaitingFor.FLOW,
+  LANE: WireWaitingFor.LANE,
+  RETRY_DELAY: WireWaitingFor.RETRY_DELAY,
+  PAUSED: WireWaitingFor.PAUSED,
+  STANDBY: WireWaitingFor.STANDBY,
+  UNSETTLED_LIMIT: WireWaitingFor.UNSETTLED_LIMIT,
+};
+
+const FAILURE_CODES: Readonly<Record<SettleFailureCode, WireFailureCode>> = {
+  LEASE_LOST: WireFailureCode.LEASE_LOST,
+  NOT_HELD: WireFailureCode.NOT_HELD,
+  ALREADY_SETTLED: WireFailureCode.ALREADY_SETTLED,
+};
+
+const ACK_MODES: Readonly<Record<AckMode, WireAckMode>> = { EXPLICIT: WireAckMode.EXPLICIT, AUTO: WireAckMode.AUTO };
+
+const ORDERINGS: Readonly<Record<Ordering, WireOrdering>> = { UNORDERED: WireOrdering.UNORDERED, ORDERED: WireOrdering.ORDERED };
+
+/** The result of one frame of a PublishStream. */
+export function publishResult(requestId: bigint, outcome: PublishOutcome): PublishResult {
+  if (!outcome.ok) return failedResult(requestId, outcome.error);
+  return {
+    requestId,
+    firstOffset: BigInt(outcome.firstOffset),
+    duplicate: outcome.duplicate,
+    code: 0,
+    reason: "",
+    detail: "",
+    retryAfter: undefined,
+    publishTime: outcome.publishTimeMs === 0 ? undefined : timestamp(outcome.publishTimeMs),
+    unmatchedCount: outcome.unmatchedCount,
+    outcomes: outcome.outcomes.map(messageOutcome),
+  };
+}
+
+function failedResult(requestId: bigint, error: BrokerError): PublishResult {
+  return {
+    requestId,
+    firstOffset: 0n,
+    duplicate: false,
+    code: codeNumber(error.status),
+    reason: error.reason,
+    detail: error.message,
+    retryAfter: error.retryAfterMs === undefined ? undefined : duration(error.retryAfterMs),
+    publishTime: undefined,
+    unmatchedCount: 0,
+    outcomes: [],
+  };
+}
+
+function messageOutcome(outcome: MessageOutcome): WireOutcome {
+  const { error } = outcome;
+  return {
+    index: outcome.index,
+    offset: BigInt(outcome.offset),
+    duplicate: outcome.duplicate,
+    code: error === undefined ? 0 : codeNumber(error.status),
+    reason: error?.reason ?? "",
+    detail: error?.message ?? "",
+  };
+}
+
+/** The first frame of a session. */
+export function sessionOpened(facts: SessionOpened): WireOpened {
+  return {
+    sessionId: facts.sessionId,
+    queueId: facts.queueId,
+    committedOffset: BigInt(facts.committedOffset),
+    headOffset: BigInt(facts.headOffset),
+    backlogCount: BigInt(facts.backlogCount),
+    deadLetterCount: BigInt(facts.deadLetterCount),
+    ordered: facts.ordered,
+    ackTimeout: duration(facts.ackTimeoutMs),
+    heartbeat: duration(facts.heartbeatMs),
+    flow: flowControl(facts.flow),
+    events: [...facts.events],
+    maxAttempts: facts.maxAttempts,
+    created: facts.created,
+    standby: facts.standby,
+    capabilities: [...CAPABILITIES],
+    maxMessageBytes: BigInt(LIMITS.messageBytesMax),
+    maxUnsettledCount: BigInt(facts.maxUnsettled),
+  };
+}
+
+export function settleFailure(failure: SettleFailure): WireFailure {
+  return { requestId: failure.requestId, range: deliveryRange(failure.range), code: FAILURE_CODES[failure.code] };
+}
+
+/** `batchId` 0 when the run is of offsets alone. */
+export function deliveryRange(run: OffsetRun | DeliveryRun): DeliveryRange {
+  return { first: BigInt(run.first), last: BigInt(run.last), batchId: "batchId" in run ? BigInt(run.batchId) : 0n };
+}
+
+function flowControl(flow: FlowWindow): FlowControl {
+  return { maxMessages: flow.maxMessages, maxBytes: BigInt(flow.maxBytes), paused: flow.paused };
+}
+
+export function queueResource(info: QueueInfo, durability: Durability): Queue {
+  return Queue.fromPartial({
+    name: info.name,
+    queueId: info.queueId,
+    ordering: ORDERINGS[info.ordering],
+    createTime: timestamp(info.createTimeMs),
+    headOffset: BigInt(info.headOffset),
+    firstOffset: BigInt(info.firstOffset),
+    messageCount: BigInt(info.messageCount),
+    bytes: BigInt(info.bytes),
+    subscriberCount: info.subscriberCount,
+    durability: DURABILITIES[durability],
+  });
+}
+
+export function subscriberResource(info: SubscriberInfo): Subscriber {
+  return Subscriber.fromPartial({
+    queue: info.queue,
+    name: info.name,
+    events: [...info.events],
+    effectiveSettings: {
+      ackTimeout: duration(info.ackTimeoutMs),
+      maxAttempts: info.maxAttempts,
+      maxDeliveries: info.maxDeliveries,
+      maxUnsettled: info.maxUnsettled,
+    },
+    createTime: timestamp(info.createTimeMs),
+    committedOffset: BigInt(info.committedOffset),
+    backlogCount: BigInt(info.backlogCount),
+    inFlightCount: BigInt(info.inFlightCount),
+    waitingRetryCount: BigInt(info.waitingRetryCount),
+    deadLetterCount: BigInt(info.deadLetterCount),
+    clientCount: info.clientCount,
+  });
+}
+
+export function clientResource(info: ClientInfo): Client {
+  return Client.fromPartial({
+    sessionId: info.sessionId,
+    clientId: info.clientId,
+    peer: info.peer,
+    queue: info.queue,
+    subscriber: info.subscriber,
+    events: [...info.events],
+    flow: flowControl(info.flow),
+    inFlightCount: BigInt(info.inFlightCount),
+    connectTime: timestamp(info.connectTimeMs),
+    labels: Object.fromEntries(info.labels),
+    kind: ClientKind.STREAM,
+    ackMode: ACK_MODES[info.ackMode],
+    sharing: Sharing.SHARED,
+  });
+}
