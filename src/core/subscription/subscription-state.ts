@@ -6,7 +6,7 @@ import type { DeadLetter } from "./effects.js";
 import { LoadedChunks } from "./loaded-chunks.js";
 import { ReturnedMessages } from "./returned-messages.js";
 import type { SessionState } from "./session-state.js";
-import type { SubscriptionSettings } from "./subscription.js";
+import type { SubscriptionSettings } from "./settings.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
 export interface Burial {
