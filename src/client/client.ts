@@ -1,0 +1,106 @@
+import type { ChannelCredentials } from "@grpc/grpc-js";
+import { Connection } from "./connection.js";
+import type { OutgoingMessage } from "./outgoing-message.js";
+import type { Published } from "./publish-frame.js";
+import { Publisher } from "./publisher.js";
+import type { SubscribeOptions } from "./subscribe-options.js";
+import { Subscription } from "./subscription.js";
+import { clientClosed } from "./tidemark-error.js";
+import { type BatchOptions, publishBatch, type PublishedBatch } from "./unary-publish.js";
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** TLS and tokens, as grpc-js makes them. Default: insecure, for a broker on this machine. */
+  readonly credentials?: ChannelCredentials;
+  /** A label under which people see this client at the broker. 1 to 128 of `A-Z a-z 0-9 . _ -`. Default: none. */
+  readonly clientId?: string;
+  /**
+   * How long a call waits for a connection before it fails with NOT_CONNECTED, and how long after `publish()` a message with an
+   * id is still sent again. 0: the first failed attempt decides. Default: 30,000.
+   */
+  readonly patienceMs?: number;
+}
+
+const DEFAULT_PATIENCE_MS = 30_000;
+
+/** One broker, one connection. Made by `connect`. */
+export class TidemarkClient {
+  private readonly publisher: Publisher;
+  private readonly subscriptions = new Set<Subscription>();
+  private readonly patienceMs: number;
+  private closed = false;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly options: ConnectOptions,
+  ) {
+    this.patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    this.publisher = new Publisher(connection, this.patienceMs);
+  }
+
+  /** Where the broker is, as given to `connect`. */
+  get address(): string {
+    return this.connection.address;
+  }
+
+  /** Resolves when the broker is reached; rejects with NOT_CONNECTED after `patienceMs`. There is no need to wait for it. */
+  connected(): Promise<void> {
+    return this.connection.ready(this.patienceMs);
+  }
+
+  /**
+   * Publishes one message; resolves when it is durable. Calls made within one turn of the event loop travel together, so do not
+   * await each before the next where throughput matters. Rejects with a TidemarkError; OUTCOME_UNKNOWN means that the connection
+   * broke first, which happens to messages with a `messageId` only when sending again did not help within `patienceMs`.
+   */
+  publish(queue: string, message: OutgoingMessage): Promise<Published> {
+    return this.publisher.publish(queue, message);
+  }
+
+  /**
+   * Resolves at once while there is room, otherwise when what was published has gone out. For producers that do not await each
+   * `publish()`: await this before the next, and memory stays bounded.
+   */
+  publishable(): Promise<void> {
+    return this.publisher.ready();
+  }
+
+  /** Publishes up to 1,000 messages, all or none, at consecutive offsets. */
+  publishBatch(queue: string, messages: readonly OutgoingMessage[], options: BatchOptions = {}): Promise<PublishedBatch> {
+    if (this.closed) return Promise.reject(clientClosed());
+    return publishBatch(this.connection, this.patienceMs, queue, messages, options);
+  }
+
+  /**
+   * Subscribes to a queue. The stream opens when iteration starts, reconnects by itself, and is closed when the loop is left.
+   *
+   *     for await (const delivery of client.subscribe("orders", { subscriber: "billing" })) {
+   *       await handle(delivery.payload);
+   *       delivery.ack();
+   *     }
+   */
+  subscribe(queue: string, options: SubscribeOptions = {}): Subscription {
+    if (this.closed) throw clientClosed();
+    const subscription = new Subscription(this.connection, queue, this.options.clientId ?? "", options, (over) => this.subscriptions.delete(over));
+    this.subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** Closes all subscriptions, waits for what was published, then disconnects. Takes 10 s at most. Safe to call again. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await Promise.all([...this.subscriptions].map((subscription) => subscription.close()));
+    await this.publisher.close();
+    this.connection.close();
+  }
+}
+
+/**
+ * A client for the broker at `address`, such as "127.0.0.1:50051". Connects when it is first used, and again after a break.
+ *
+ * @param address host and port, or any target that grpc-js resolves
+ */
+export function connect(address: string, options: ConnectOptions = {}): TidemarkClient {
+  return new TidemarkClient(new Connection(address, options.credentials), options);
+}

@@ -1,0 +1,144 @@
+import type { Message } from "../../generated/tidemark/v1/message.js";
+import { timestampToDate } from "./wire-time.js";
+
+/** What becomes of a delivery. */
+export type Verdict =
+  /** Done: never delivered to this subscriber again. */
+  | { readonly kind: "ack" }
+  /** Failed this time: comes again after `delayMs` (default: the subscriber's backoff), at most `max_attempts` times. */
+  | { readonly kind: "retry"; readonly delayMs?: number; readonly reason?: string }
+  /** Failed for good: goes to the dead letters. */
+  | { readonly kind: "reject"; readonly reason?: string }
+  /** Not handled: goes back at once and counts as no attempt. */
+  | { readonly kind: "release" };
+
+/** What every delivery of one batch shares. */
+export interface BatchFacts {
+  readonly batchId: number;
+  readonly attempt: number;
+  readonly deliveryCount: number;
+  readonly cause: string;
+  readonly lastReason: string;
+}
+
+/** What a delivery needs of the session that holds its lease. */
+export interface LeaseHolder {
+  isHeld(delivery: Delivery): boolean;
+  settle(delivery: Delivery, verdict: Verdict): void;
+  settleConfirmed(delivery: Delivery, verdict: Verdict): Promise<void>;
+}
+
+/** One message in this client's hands, to be settled once: by `ack`, `retry`, `reject` or `release`, or by `settle`. */
+export class Delivery {
+  constructor(
+    private readonly holder: LeaseHolder,
+    private readonly batch: BatchFacts,
+    /** Its place in the batch, from 0. */
+    readonly index: number,
+    private readonly message: Message,
+    /** Its place in the queue, from 1. A safe integer. */
+    readonly offset: number,
+  ) {}
+
+  get event(): string {
+    return this.message.event;
+  }
+
+  get payload(): Buffer {
+    return this.message.payload;
+  }
+
+  /** The payload read as UTF-8. */
+  get text(): string {
+    return this.message.payload.toString("utf8");
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.message.headers;
+  }
+
+  /** Empty: the publisher named none. */
+  get messageId(): string {
+    return this.message.messageId;
+  }
+
+  /** Empty: the publisher named none. */
+  get orderingKey(): string {
+    return this.message.orderingKey;
+  }
+
+  /** Undefined if the broker did not say. */
+  get publishTime(): Date | undefined {
+    return this.message.publishTime === undefined ? undefined : timestampToDate(this.message.publishTime);
+  }
+
+  /** 1, and one more for each `retry` before. */
+  get attempt(): number {
+    return this.batch.attempt;
+  }
+
+  /** 1, and one more for each time that it was handed out and came back without a verdict. */
+  get deliveryCount(): number {
+    return this.batch.deliveryCount;
+  }
+
+  /** Why it comes: "NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"; "UNRECOGNIZED" for a cause newer than this client. */
+  get cause(): string {
+    return this.batch.cause;
+  }
+
+  /** The reason of the `retry` before, empty if there was none. */
+  get lastReason(): string {
+    return this.batch.lastReason;
+  }
+
+  /** Numbers the batches of a session; the broker's fence for settles. */
+  get batchId(): number {
+    return this.batch.batchId;
+  }
+
+  /** False once it is settled or its lease is known to be lost; also when nothing is leased, with `acks: "auto"`. */
+  get isHeld(): boolean {
+    return this.holder.isHeld(this);
+  }
+
+  /** Done. Sent with all other settles of this turn; a failure shows as the event `settle_failed`. */
+  ack(): void {
+    this.holder.settle(this, ACK);
+  }
+
+  /**
+   * Comes again later, as another attempt.
+   *
+   * @param delayMs not before so many milliseconds, up to 12 h; default: the subscriber's backoff
+   * @param reason shown at the next delivery as `lastReason`, and in the dead letters; up to 1 KiB
+   */
+  retry(delayMs?: number, reason?: string): void {
+    this.holder.settle(this, { kind: "retry", ...(delayMs !== undefined && { delayMs }), ...(reason !== undefined && { reason }) });
+  }
+
+  /**
+   * Goes to the dead letters: no attempt can succeed.
+   *
+   * @param reason kept there; up to 1 KiB
+   */
+  reject(reason?: string): void {
+    this.holder.settle(this, { kind: "reject", ...(reason !== undefined && { reason }) });
+  }
+
+  /** Goes back at once, for any client of this subscriber, and counts as no attempt. */
+  release(): void {
+    this.holder.settle(this, RELEASE);
+  }
+
+  /**
+   * Settles and waits until the broker has it on disk. Rejects with LEASE_LOST, NOT_HELD or ALREADY_SETTLED when the verdict
+   * did not hold, and with OUTCOME_UNKNOWN when the stream broke before the answer: then the message may come again.
+   */
+  settle(verdict: Verdict): Promise<void> {
+    return this.holder.settleConfirmed(this, verdict);
+  }
+}
+
+const ACK: Verdict = { kind: "ack" };
+const RELEASE: Verdict = { kind: "release" };

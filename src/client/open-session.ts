@@ -1,0 +1,66 @@
+import { AckMode, type OpenSession, Sharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
+import type { SubscribeOptions } from "./subscribe-options.js";
+import { durationFromMs } from "./wire-time.js";
+
+/** Where a session goes on that replaces a broken one. */
+export interface ResumePoint {
+  /** Of an ephemeral subscription: everything up to it is done. Undefined: the broker knows by itself. */
+  readonly afterOffset: number | undefined;
+  /** The incarnation of the queue that `afterOffset` belongs to; empty: any. */
+  readonly queueId: string;
+  /** Messages done so far, which count for `stop`. */
+  readonly doneCount: number;
+}
+
+/** The first frame of a session, as the options say, or going on from `resume`. */
+export function openSession(queue: string, clientId: string, options: SubscribeOptions, resume: ResumePoint): OpenSession {
+  return {
+    queue,
+    subscriber: options.subscriber ?? "",
+    events: [...(options.events ?? [])],
+    ackMode: options.acks === "auto" ? AckMode.AUTO : AckMode.EXPLICIT,
+    flow: flowOf(options),
+    start: resume.afterOffset === undefined ? startOf(options) : { $case: "startAfterOffset", value: BigInt(resume.afterOffset) },
+    ackTimeout: options.ackTimeoutMs === undefined ? undefined : durationFromMs(options.ackTimeoutMs),
+    stop: stopOf(options, resume.doneCount),
+    textView: false,
+    clientId,
+    processedThrough: undefined,
+    maxInFlightPerLane: 0,
+    queueId: resume.queueId,
+    sharing: Sharing.UNSPECIFIED,
+    heartbeat: options.heartbeatMs === undefined ? undefined : durationFromMs(options.heartbeatMs),
+    clientTimeout: undefined,
+    maxBatchMessages: 0,
+    maxBatchBytes: 0n,
+    requiredCapabilities: [],
+    labels: {},
+    done: [],
+    replacesSessionId: "",
+  };
+}
+
+function flowOf(options: SubscribeOptions): OpenSession["flow"] {
+  const { maxInFlightMessages = 0, maxInFlightBytes = 0 } = options;
+  if (maxInFlightMessages === 0 && maxInFlightBytes === 0) return undefined;
+  return { maxMessages: maxInFlightMessages, maxBytes: BigInt(maxInFlightBytes), paused: false };
+}
+
+function startOf(options: SubscribeOptions): OpenSession["start"] {
+  switch (options.from) {
+    case undefined:
+      return undefined;
+    case "earliest":
+      return { $case: "startAt", value: StartPosition.EARLIEST };
+    case "latest":
+      return { $case: "startAt", value: StartPosition.LATEST };
+    default:
+      return { $case: "startAfterOffset", value: BigInt(options.from.afterOffset) };
+  }
+}
+
+function stopOf(options: SubscribeOptions, doneCount: number): OpenSession["stop"] {
+  if (options.stop === undefined) return undefined;
+  if (options.stop === "at_head") return { $case: "stopAtHead", value: true };
+  return { $case: "stopAfterMessages", value: BigInt(Math.max(1, options.stop.afterMessages - doneCount)) };
+}

@@ -1,0 +1,67 @@
+import type { NewMessage } from "../../generated/tidemark/v1/message.js";
+import { TidemarkError } from "./tidemark-error.js";
+
+/** A message to publish. Neither it nor its payload may be changed until the publish has settled. */
+export interface OutgoingMessage {
+  /** What happened, as dotted tokens: `order.created`. 1 to 16 tokens of `A-Z a-z 0-9 _ -`, 256 bytes at most. */
+  readonly event: string;
+  /** Any bytes; text is sent as UTF-8. Default: empty. The broker takes 1 MiB a message unless it is set otherwise. */
+  readonly payload?: Uint8Array | string;
+  /** Up to 64 pairs, 8 KiB in all. Names that start with `tidemark-` are reserved. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Makes sending again safe: the broker stores a message id once within its dedup window (2 minutes by default). Up to 256
+   * bytes. The client never makes one up.
+   */
+  readonly messageId?: string;
+  /** Messages with the same key stay in order on an ordered queue. Up to 256 bytes. */
+  readonly orderingKey?: string;
+}
+
+/** A message in its wire shape, and about how many bytes it takes there. */
+export interface EncodableMessage {
+  readonly wire: NewMessage;
+  readonly bytes: number;
+}
+
+/** What tag, length and field headers add to the strings and bytes of a message, generously. */
+const OVERHEAD_BYTES = 32;
+const HEADER_OVERHEAD_BYTES = 8;
+
+/**
+ * Turns a message into its wire shape. Names and sizes are for the broker to judge; types are checked here, because one
+ * value that cannot be encoded would break the stream under everybody else's messages.
+ */
+export function toEncodable(queue: string, message: OutgoingMessage): EncodableMessage {
+  mustBeString("queue", queue);
+  const { event, payload = "", headers = {}, messageId = "", orderingKey = "" } = message;
+  mustBeString("event", event);
+  mustBeString("messageId", messageId);
+  mustBeString("orderingKey", orderingKey);
+  let bytes = OVERHEAD_BYTES + Buffer.byteLength(event) + messageId.length + orderingKey.length;
+  for (const [name, value] of Object.entries(headers)) {
+    mustBeString(`headers[${JSON.stringify(name)}]`, value);
+    bytes += HEADER_OVERHEAD_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value);
+  }
+  const body = payloadBuffer(payload);
+  bytes += body.length;
+  return {
+    wire: { event, body: { $case: "payload", value: body }, headers, messageId, orderingKey, ttl: undefined, when: undefined },
+    bytes,
+  };
+}
+
+function payloadBuffer(payload: unknown): Buffer {
+  if (typeof payload === "string") return Buffer.from(payload);
+  if (Buffer.isBuffer(payload)) return payload;
+  if (payload instanceof Uint8Array) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  throw new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `payload must be bytes or text, not ${typeof payload}; JSON.stringify it first`, {
+    field: "payload",
+  });
+}
+
+function mustBeString(field: string, value: unknown): void {
+  if (typeof value !== "string") {
+    throw new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `${field} must be a string, not ${typeof value}`, { field });
+  }
+}

@@ -1,0 +1,305 @@
+import { nextTick } from "node:process";
+import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
+import {
+  type Deliveries,
+  DeliveryCause,
+  type DeliveryRange,
+  type GoingAway,
+  type OpenSession,
+  type SessionOpened,
+  type SettleResult,
+  type SubscribeRequest,
+  type SubscribeResponse,
+} from "../../generated/tidemark/v1/subscribe.js";
+import type { Connection } from "./connection.js";
+import { Delivery, type LeaseHolder, type Verdict } from "./delivery.js";
+import { enumName } from "./enum-name.js";
+import { gapEvent, heartbeatEvent, noticeEvent } from "./frame-event.js";
+import { safeNumber } from "./safe-number.js";
+import { SessionWatch } from "./session-watch.js";
+import { SettleCollector } from "./settle-collector.js";
+import { notHeld, rangeHolds, settleFailed, SettleWaiters } from "./settle-waiters.js";
+import type { SubscriptionEvent } from "./subscribe-options.js";
+import { outcomeUnknown, TidemarkError } from "./tidemark-error.js";
+import { durationFromMs, durationToMs } from "./wire-time.js";
+
+/** A frame never names more ranges than this; the broker allows 10,000. */
+const RANGES_MAX = 1_000;
+const CLOSE_MS_MAX = 5_000;
+const DEFAULT_ACK_TIMEOUT_MS = 60_000;
+
+/** Whom a session tells. */
+export interface SessionListener {
+  opened(opened: SessionOpened): void;
+  deliveries(deliveries: readonly Delivery[]): void;
+  /** These were held and are not any more: they come again. */
+  recalled(deliveries: ReadonlySet<Delivery>): void;
+  goingAway(frame: GoingAway): void;
+  event(event: SubscriptionEvent): void;
+  /** The stream is over, with OK if there is no error. The last call. */
+  over(error: TidemarkError | undefined): void;
+}
+
+/** One open Subscribe stream: holds the leases of what came over it, until it is over. */
+export class Session implements LeaseHolder {
+  private readonly call: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
+  private readonly auto: boolean;
+  private readonly held = new Set<Delivery>();
+  /** Offsets given back by a retry or release that have not come again. */
+  private readonly owed = new Set<number>();
+  private readonly collector = new SettleCollector();
+  private readonly waiters = new SettleWaiters();
+  private readonly watch: SessionWatch;
+  private flushScheduled = false;
+  /** Frames can be sent: neither half-closed nor over. */
+  private writable = true;
+  private ackTimeoutMs = DEFAULT_ACK_TIMEOUT_MS;
+  private failure: TidemarkError | undefined;
+  private lastOffset = 0;
+  private committedOffset = 0;
+  private countDone = 0;
+  private readonly overWaiters: (() => void)[] = [];
+  private isOver = false;
+
+  constructor(
+    connection: Connection,
+    open: OpenSession,
+    auto: boolean,
+    private readonly extendLeases: boolean,
+    private readonly listener: SessionListener,
+  ) {
+    this.auto = auto;
+    this.call = connection.broker.subscribe();
+    this.watch = new SessionWatch(
+      () => this.extendHeld(),
+      (silentMs) => this.cancel(new TidemarkError("UNAVAILABLE", "", `nothing was heard from the broker for ${Math.round(silentMs)} ms`)),
+    );
+    this.call.on("data", (frame: SubscribeResponse) => this.onFrame(frame));
+    this.call.on("error", (error: ServiceError) => {
+      this.failure ??= TidemarkError.fromCall(error);
+    });
+    // Comes after "error" too, and after the last frame was read.
+    this.call.on("end", () => this.onEnd());
+    this.write({ $case: "open", value: open });
+  }
+
+  /** Messages that this session is through with. */
+  get doneCount(): number {
+    return this.countDone;
+  }
+
+  /** Everything up to it is done, as far as this client knows: where an ephemeral subscription goes on. */
+  get doneThrough(): number {
+    let through = Math.max(this.lastOffset, this.committedOffset);
+    for (const delivery of this.held) through = Math.min(through, delivery.offset - 1);
+    for (const offset of this.owed) through = Math.min(through, offset - 1);
+    return through;
+  }
+
+  isHeld(delivery: Delivery): boolean {
+    return this.held.has(delivery);
+  }
+
+  settle(delivery: Delivery, verdict: Verdict): void {
+    const problem = this.takeVerdict(delivery, verdict);
+    if (problem !== undefined) {
+      this.listener.event({ type: "settle_failed", firstOffset: delivery.offset, lastOffset: delivery.offset, error: problem });
+    }
+  }
+
+  settleConfirmed(delivery: Delivery, verdict: Verdict): Promise<void> {
+    const problem = this.takeVerdict(delivery, verdict);
+    if (problem !== undefined) return Promise.reject(problem);
+    return this.auto ? Promise.resolve() : this.waiters.add(delivery.batchId, delivery.offset);
+  }
+
+  /** Stops reading; the transport's window then stops the broker. */
+  pause(): void {
+    this.call.pause();
+    this.watch.suspend();
+  }
+
+  resume(): void {
+    this.call.resume();
+    this.watch.heard();
+  }
+
+  /** No more deliveries; the stream ends when nothing is held. */
+  drain(): void {
+    this.flush();
+    this.write({ $case: "drain", value: {} });
+  }
+
+  /** Sends what is settled, gives back what is held, and waits for the broker's OK, 5 s at most. */
+  close(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    this.flush();
+    this.writable = false;
+    if (this.auto) {
+      // Half-close means nothing to an AUTO stream, and nothing is held.
+      this.cancel(undefined);
+    } else {
+      this.call.end();
+    }
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.cancel(undefined), CLOSE_MS_MAX);
+      this.overWaiters.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Gives a verdict its place in the next settle frame. Returns why it cannot hold. */
+  private takeVerdict(delivery: Delivery, verdict: Verdict): TidemarkError | undefined {
+    if (this.auto) {
+      return verdict.kind === "ack" ? undefined : notHeld(delivery.offset, `was settled when it was sent (acks: "auto"), so ${verdict.kind} comes too late`);
+    }
+    if (!this.writable) return settleFailed(delivery.offset, "LEASE_LOST");
+    if (!this.held.delete(delivery)) return notHeld(delivery.offset, "is not held any more: it was settled before, or recalled");
+    if (verdict.kind === "retry" || verdict.kind === "release") this.owed.add(delivery.offset);
+    else this.countDone++;
+    this.collector.add(delivery, verdict);
+    if (this.collector.size >= RANGES_MAX) this.flush();
+    this.scheduleFlush();
+    return undefined;
+  }
+
+  private scheduleFlush(): void {
+    if (this.flushScheduled) return;
+    this.flushScheduled = true;
+    // After this turn's settles and the promise continuations that they set off.
+    nextTick(() => {
+      this.flushScheduled = false;
+      this.flush();
+    });
+  }
+
+  private flush(): void {
+    if (this.collector.isEmpty || !this.writable) return;
+    const requestId = this.waiters.sealRequest();
+    this.write({ $case: "settle", value: this.collector.take() }, requestId);
+  }
+
+  private extendHeld(): void {
+    if (!this.extendLeases || this.held.size === 0 || !this.writable) return;
+    const extendAll = durationFromMs(this.ackTimeoutMs);
+    this.write({
+      $case: "settle",
+      value: { acks: [], ackThroughBatchId: 0n, retries: [], rejects: [], releases: [], extends: [], extendAll },
+    });
+  }
+
+  private write(frame: SubscribeRequest["frame"], requestId = 0n): void {
+    // What may be outstanding is bounded by the flow window, so the answer of `write` is not needed.
+    if (this.writable) this.call.write({ requestId, frame });
+  }
+
+  private onFrame(response: SubscribeResponse): void {
+    this.watch.heard();
+    try {
+      this.read(response);
+    } catch (error) {
+      if (!(error instanceof TidemarkError)) throw error;
+      this.cancel(error);
+    }
+  }
+
+  private read(response: SubscribeResponse): void {
+    const { frame } = response;
+    // A frame of a newer broker: not for us.
+    if (frame === undefined) return;
+    switch (frame.$case) {
+      case "deliveries":
+        return this.onDeliveries(frame.value);
+      case "result":
+        return this.onResult(frame.value);
+      case "opened":
+        return this.onOpened(frame.value);
+      case "recall":
+        return this.onRecall(frame.value.ranges);
+      case "goingAway":
+        return this.listener.goingAway(frame.value);
+      case "heartbeat":
+        this.committedOffset = safeNumber(frame.value.committedOffset, "committed_offset");
+        return this.listener.event(heartbeatEvent(frame.value));
+      case "gap":
+        return this.listener.event(gapEvent(frame.value));
+      case "notice":
+        return this.listener.event(noticeEvent(frame.value));
+    }
+  }
+
+  private onOpened(opened: SessionOpened): void {
+    this.committedOffset = safeNumber(opened.committedOffset, "committed_offset");
+    if (opened.ackTimeout !== undefined) this.ackTimeoutMs = durationToMs(opened.ackTimeout);
+    this.watch.opened(opened.heartbeat === undefined ? undefined : durationToMs(opened.heartbeat), this.ackTimeoutMs);
+    this.listener.opened(opened);
+  }
+
+  private onDeliveries(frame: Deliveries): void {
+    const batch = {
+      batchId: safeNumber(frame.batchId, "batch_id"),
+      attempt: frame.attempt,
+      deliveryCount: frame.deliveryCount,
+      cause: enumName(DeliveryCause, frame.cause),
+      lastReason: frame.lastReason,
+    };
+    const deliveries = frame.messages.map((message, index) => {
+      const delivery = new Delivery(this, batch, index, message, safeNumber(message.offset, "offset"));
+      if (delivery.offset > this.lastOffset) this.lastOffset = delivery.offset;
+      if (!this.auto) this.held.add(delivery);
+      return delivery;
+    });
+    if (this.auto) this.countDone += deliveries.length;
+    if (this.owed.size > 0) for (const delivery of deliveries) this.owed.delete(delivery.offset);
+    this.listener.deliveries(deliveries);
+  }
+
+  private onResult(result: SettleResult): void {
+    for (const failure of result.failures) {
+      if (this.waiters.fail(failure) || failure.range === undefined) continue;
+      const firstOffset = safeNumber(failure.range.first, "first");
+      const lastOffset = Math.max(firstOffset, safeNumber(failure.range.last, "last"));
+      this.listener.event({ type: "settle_failed", firstOffset, lastOffset, error: settleFailed(firstOffset, failure.code) });
+    }
+    this.waiters.confirm(result.requestIds);
+  }
+
+  private onRecall(ranges: readonly DeliveryRange[]): void {
+    const recalled = new Set<Delivery>();
+    for (const delivery of this.held) {
+      if (ranges.some((range) => rangeHolds(range, delivery.batchId, delivery.offset))) recalled.add(delivery);
+    }
+    for (const delivery of recalled) {
+      this.held.delete(delivery);
+      this.owed.add(delivery.offset);
+    }
+    this.listener.recalled(recalled);
+  }
+
+  /** Ends the stream from this side, with this error or as CANCELLED. */
+  private cancel(error: TidemarkError | undefined): void {
+    if (this.isOver) return;
+    this.failure ??= error;
+    this.writable = false;
+    this.call.cancel();
+    // A paused stream would never come to its end.
+    this.call.resume();
+  }
+
+  private onEnd(): void {
+    this.isOver = true;
+    this.writable = false;
+    this.watch.stop();
+    const error = this.failure;
+    this.waiters.failAll(outcomeUnknown(error ?? sessionOver(), "an unsettled message comes again"));
+    this.listener.over(error);
+    this.held.clear();
+    for (const wake of this.overWaiters.splice(0)) wake();
+  }
+}
+
+function sessionOver(): TidemarkError {
+  return new TidemarkError("CANCELLED", "", "the session is over");
+}

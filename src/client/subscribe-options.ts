@@ -1,0 +1,76 @@
+import type { TidemarkError } from "./tidemark-error.js";
+
+/** How to subscribe. Whatever is left out is the broker's default. */
+export interface SubscribeOptions {
+  /**
+   * The durable name under which the broker remembers what is done; clients that use the same name share its messages.
+   * Default: none, the subscription is ephemeral and gone when it is closed.
+   */
+  readonly subscriber?: string;
+  /** Event filters: `order.created`, `order.*` (one token), `order.**` (one or more at the end). Default: every event. */
+  readonly events?: readonly string[];
+  /**
+   * Where a new subscriber begins: at the oldest message, after the newest, or after an offset (0: before the first). An
+   * existing one goes on where it was. Default: "earliest" with a name, "latest" without.
+   */
+  readonly from?: "earliest" | "latest" | { readonly afterOffset: number };
+  /**
+   * "explicit": a message is done when the application says so; what it does not settle comes again. "auto": it is done when
+   * it was sent, so it comes at most once. Default: "explicit".
+   */
+  readonly acks?: "explicit" | "auto";
+  /** Ends after these: the messages that are in the queue when it opens, or a number of messages. Default: never. */
+  readonly stop?: "at_head" | { readonly afterMessages: number };
+  /** How many unsettled messages this client holds at most. Default: the broker's, 1,000. */
+  readonly maxInFlightMessages?: number;
+  /** How many bytes of unsettled messages this client holds at most; one message always passes. Default: the broker's, 8 MiB. */
+  readonly maxInFlightBytes?: number;
+  /** How long a delivery stays with this client without a sign of life, 100 ms to 12 h. Default: the subscriber's, 60 s. */
+  readonly ackTimeoutMs?: number;
+  /**
+   * Prolong the leases of what the application holds, for as long as it holds it, each third of the ack timeout. Turn it off
+   * where a handler that hangs should lose its message to another client. Default: true.
+   */
+  readonly extendLeases?: boolean;
+  /** How often the broker shows that it lives, from 1 s. After three times that in silence the client reconnects. Default: 15 s. */
+  readonly heartbeatMs?: number;
+  /** When it aborts, the subscription is closed as by `close()`, and the iteration ends without an error. */
+  readonly signal?: AbortSignal;
+  /** Told of everything that is no delivery. Must not throw. */
+  readonly onEvent?: (event: SubscriptionEvent) => void;
+}
+
+/** What happens on a subscription beside deliveries. New types may come: ignore those that you don't know. */
+export type SubscriptionEvent =
+  /** A session is open: at first, and after each reconnect. */
+  | {
+      readonly type: "opened";
+      readonly sessionId: string;
+      /** The subscriber did not exist before: a typo in its name shows here. */
+      readonly created: boolean;
+      /** Everything up to it is settled or filtered out. */
+      readonly committedOffset: number;
+      /** The newest message of the queue; 0 in an empty one. */
+      readonly headOffset: number;
+      /** Messages that wait for this subscriber. */
+      readonly backlogCount: number;
+      readonly ackTimeoutMs: number;
+    }
+  /** The stream broke; it is opened again after `delayMs`. What was held comes again. */
+  | { readonly type: "reconnecting"; readonly cause: TidemarkError; readonly delayMs: number }
+  /** The broker shuts down or moves; the client drains, and comes back after `reconnectAfterMs`. */
+  | { readonly type: "going_away"; readonly graceMs: number; readonly reconnectAfterMs: number; readonly reason: string }
+  | {
+      readonly type: "heartbeat";
+      readonly headOffset: number;
+      readonly committedOffset: number;
+      readonly backlogCount: number;
+      /** Why nothing comes, such as "NOTHING_NEW" or "FLOW"; "UNRECOGNIZED" for a reason newer than this client. */
+      readonly waitingFor: string;
+    }
+  /** Retention dropped messages that this subscriber had not read. */
+  | { readonly type: "gap"; readonly firstOffset: number; readonly lastOffset: number; readonly matchingCount: number }
+  /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, …), `detail` for people. */
+  | { readonly type: "notice"; readonly reason: string; readonly detail: string }
+  /** A settle did not hold for these offsets, mostly because the lease had run out: the messages come again. */
+  | { readonly type: "settle_failed"; readonly firstOffset: number; readonly lastOffset: number; readonly error: TidemarkError };

@@ -1,0 +1,194 @@
+import { performance } from "node:perf_hooks";
+import type { GoingAway, SessionOpened } from "../../generated/tidemark/v1/subscribe.js";
+import { backoffMs } from "./backoff.js";
+import type { Connection } from "./connection.js";
+import type { Delivery } from "./delivery.js";
+import { DeliveryQueue } from "./delivery-queue.js";
+import { openedEvent } from "./frame-event.js";
+import { openSession } from "./open-session.js";
+import { Session, type SessionListener } from "./session.js";
+import type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";
+import { isPassing, TidemarkError } from "./tidemark-error.js";
+import { durationToMs } from "./wire-time.js";
+
+/** With `acks: "auto"`, how many deliveries may wait for the application before the stream is paused, and resumed below half. */
+const AUTO_QUEUE_MAX = 1_000;
+
+/**
+ * The messages of a subscriber, as an async iterator that outlives broken streams. It opens at the first `next()`, so that
+ * nothing is leased before somebody looks. Leaving the loop closes it.
+ *
+ *   new --next()--> open <--> waiting        open: a session, being opened or open
+ *    |                |           |          waiting: between two sessions
+ *    +---- close() ---+--> closing --> over
+ */
+export class Subscription implements AsyncIterableIterator<Delivery, undefined, undefined> {
+  private state: "new" | "open" | "waiting" | "closing" | "over" = "new";
+  private readonly queue = new DeliveryQueue();
+  private readonly auto: boolean;
+  private readonly listener: SessionListener;
+  private session: Session | undefined;
+  private paused = false;
+  /** Sessions that broke in a row without one delivery or heartbeat. */
+  private failures = 0;
+  private doneCount = 0;
+  /** Of an ephemeral subscription, once it was open: where the next session goes on. */
+  private resumeAfter: number | undefined;
+  private queueId = "";
+  /** What a broker that goes away asked for; undefined: nothing. */
+  private awayUntilMs: number | undefined;
+  private reopenTimer: NodeJS.Timeout | undefined;
+  private closing: Promise<void> | undefined;
+
+  /** @param whenOver called once, when nothing is left to close */
+  constructor(
+    private readonly connection: Connection,
+    private readonly queueName: string,
+    private readonly clientId: string,
+    private readonly options: SubscribeOptions,
+    private readonly whenOver: (subscription: Subscription) => void,
+  ) {
+    this.auto = options.acks === "auto";
+    this.listener = {
+      opened: (frame) => this.onOpened(frame),
+      deliveries: (deliveries) => this.onDeliveries(deliveries),
+      recalled: (deliveries) => {
+        this.queue.take((delivery) => deliveries.has(delivery));
+      },
+      goingAway: (frame) => this.onGoingAway(frame),
+      event: (event) => this.onEvent(event),
+      over: (error) => this.onSessionOver(error),
+    };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The next delivery. Rejects with a TidemarkError when the broker refuses the subscription, or ends it for good. */
+  next(): Promise<IteratorResult<Delivery, undefined>> {
+    if (this.state === "new") this.start();
+    const result = this.queue.next();
+    if (this.paused && this.queue.length < AUTO_QUEUE_MAX / 2) {
+      this.paused = false;
+      this.session?.resume();
+    }
+    return result;
+  }
+
+  /** Leaving a `for await` loop calls this: the same as `close()`. */
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  /**
+   * Sends the settles made so far, gives back every delivery that has none, and waits until the broker has confirmed that, 5 s
+   * at most. The iteration ends. Safe to call again.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.closeOnce();
+    return this.closing;
+  }
+
+  private async closeOnce(): Promise<void> {
+    if (this.state === "over") return;
+    this.state = "closing";
+    clearTimeout(this.reopenTimer);
+    this.queue.take();
+    await this.session?.close();
+    this.finish(undefined);
+  }
+
+  private start(): void {
+    const { signal } = this.options;
+    if (signal?.aborted === true) {
+      this.finish(undefined);
+      return;
+    }
+    signal?.addEventListener("abort", this.onAbort);
+    this.open();
+  }
+
+  private readonly onAbort = (): void => {
+    void this.close();
+  };
+
+  private open(): void {
+    this.state = "open";
+    this.awayUntilMs = undefined;
+    this.paused = false;
+    const resume = { afterOffset: this.resumeAfter, queueId: this.resumeAfter === undefined ? "" : this.queueId, doneCount: this.doneCount };
+    const frame = openSession(this.queueName, this.clientId, this.options, resume);
+    this.session = new Session(this.connection, frame, this.auto, this.options.extendLeases ?? true, this.listener);
+  }
+
+  private onOpened(frame: SessionOpened): void {
+    this.queueId = frame.queueId;
+    this.options.onEvent?.(openedEvent(frame));
+  }
+
+  private onDeliveries(deliveries: readonly Delivery[]): void {
+    this.failures = 0;
+    if (this.state === "closing") return;
+    this.queue.push(deliveries);
+    if (this.auto && !this.paused && this.queue.length >= AUTO_QUEUE_MAX) {
+      this.paused = true;
+      this.session?.pause();
+    }
+  }
+
+  private onEvent(event: SubscriptionEvent): void {
+    if (event.type === "heartbeat") this.failures = 0;
+    this.options.onEvent?.(event);
+  }
+
+  private onGoingAway(frame: GoingAway): void {
+    if (this.state !== "open") return;
+    const graceMs = frame.grace === undefined ? 0 : durationToMs(frame.grace);
+    const reconnectAfterMs = frame.reconnectAfter === undefined ? 0 : durationToMs(frame.reconnectAfter);
+    this.awayUntilMs = performance.now() + reconnectAfterMs;
+    // What the application has not seen goes back; what it has in hand it may still settle.
+    if (!this.auto) for (const delivery of this.queue.take()) delivery.release();
+    this.session?.drain();
+    this.options.onEvent?.({ type: "going_away", graceMs, reconnectAfterMs, reason: frame.reason });
+  }
+
+  private onSessionOver(error: TidemarkError | undefined): void {
+    const session = this.session;
+    this.session = undefined;
+    if (this.state !== "open" || session === undefined) return;
+    this.doneCount += session.doneCount;
+    // The leases went with the stream. What came without leases is the application's all the same.
+    if (!this.auto) this.queue.take();
+    if (this.isLastSession(error)) {
+      this.finish(error);
+      return;
+    }
+    if ((this.options.subscriber ?? "") === "" && this.queueId !== "") this.resumeAfter = session.doneThrough;
+    this.reopenLater(error ?? new TidemarkError("UNAVAILABLE", "", "the broker ended the stream"));
+  }
+
+  private isLastSession(error: TidemarkError | undefined): boolean {
+    if (error !== undefined) return !isPassing(error);
+    // OK is the end when it was asked for; a broker that goes away says OK to the drain.
+    return this.options.stop !== undefined && this.awayUntilMs === undefined;
+  }
+
+  private reopenLater(cause: TidemarkError): void {
+    this.state = "waiting";
+    this.failures++;
+    const awayMs = this.awayUntilMs === undefined ? 0 : this.awayUntilMs - performance.now();
+    const delayMs = Math.max(awayMs, cause.retryAfterMs ?? 0) + backoffMs(this.failures, Math.random());
+    this.reopenTimer = setTimeout(() => this.open(), delayMs);
+    this.options.onEvent?.({ type: "reconnecting", cause, delayMs });
+  }
+
+  private finish(error: TidemarkError | undefined): void {
+    if (this.state === "over") return;
+    this.state = "over";
+    this.options.signal?.removeEventListener("abort", this.onAbort);
+    this.queue.end(error);
+    this.whenOver(this);
+  }
+}

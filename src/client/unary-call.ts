@@ -1,0 +1,23 @@
+import type { ClientUnaryCall, ServiceError } from "@grpc/grpc-js";
+import type { Connection } from "./connection.js";
+import { TidemarkError } from "./tidemark-error.js";
+
+type Callback<Response> = (error: ServiceError | null, response: Response) => void;
+
+/**
+ * Makes one unary call as a promise. Waits up to `patienceMs` for a connection (NOT_CONNECTED), then fails with what the call
+ * failed with.
+ */
+export async function unaryCall<Response>(
+  connection: Connection,
+  patienceMs: number,
+  start: (callback: Callback<Response>) => ClientUnaryCall,
+): Promise<Response> {
+  await connection.ready(patienceMs);
+  return new Promise((resolve, reject) => {
+    start((error, response) => {
+      if (error === null) resolve(response);
+      else reject(TidemarkError.fromCall(error));
+    });
+  });
+}
