@@ -334,7 +334,10 @@ export interface PeekMessagesRequest {
   /** Where to begin. None set: with the oldest message. */
   from:
     | //
-    /** With this offset, or the first message after it. Beyond the last message + 1: OUT_OF_RANGE BEYOND_HEAD. */
+    /**
+     * With this offset, or the first message after it. Beyond the last message + 1: OUT_OF_RANGE
+     * BEYOND_HEAD.
+     */
     { $case: "fromOffset"; value: bigint }
     | //
     /** With the first message published at this time or later. */

@@ -108,8 +108,7 @@ export enum ErrorReason {
   CLIENT_TIMEOUT = 26,
   /**
    * NOT_BUILT_YET - UNIMPLEMENTED. The RPC, the field or the value belongs to the contract, and this version does not
-   * serve it. Metadata:
-   * `field` or `method`.
+   * serve it. Metadata: `field` or `method`.
    */
   NOT_BUILT_YET = 27,
   /**

@@ -27,7 +27,10 @@ export enum ExplainReason {
   BEFORE_START = 5,
   /** SETTLED - The subscriber settled it. Facts: settle_time, while it is still known. */
   SETTLED = 6,
-  /** DEAD_LETTERED - It is among the subscriber's dead letters. Facts: dead_letter_reason, attempt, delivery_count, settle_time. */
+  /**
+   * DEAD_LETTERED - It is among the subscriber's dead letters. Facts: dead_letter_reason, attempt, delivery_count,
+   * settle_time.
+   */
   DEAD_LETTERED = 7,
   /** EXPIRED - It expired. Facts: expire_time. */
   EXPIRED = 8,

@@ -68,8 +68,8 @@ export function durabilityToJSON(object: Durability): string {
  */
 export interface NewMessage {
   /**
-   * What happened: 1 to 16 tokens of A-Z a-z 0-9 _ - joined by single dots, at most 256 bytes, such
-   * as `order.created`. Required. Subscribers choose by it. Anything else: INVALID_ARGUMENT INVALID_FIELD.
+   * What happened: 1 to 16 tokens of A-Z a-z 0-9 _ - joined by single dots, at most 256 bytes, such as
+   * `order.created`. Required. Subscribers choose by it. Anything else: INVALID_ARGUMENT INVALID_FIELD.
    */
   event: string;
   /** What the message carries. None set: an empty payload, which is fine. */
@@ -104,8 +104,8 @@ export interface NewMessage {
    */
   orderingKey: string;
   /**
-   * How long the message is worth delivering, counted from its publish time. More than zero. Once it
-   * has passed, the message counts as settled for every subscriber that had not settled it. Unset: for ever.
+   * How long the message is worth delivering, counted from its publish time. More than zero. Once it has
+   * passed, the message counts as settled for every subscriber that had not settled it. Unset: for ever.
    */
   ttl:
     | Duration

@@ -138,7 +138,10 @@ export interface PublishResult {
   duplicate: boolean;
   /** The google.rpc.Code of the failure; 0: the frame went through. It never ends the stream. */
   code: number;
-  /** With a failure: the name of an ErrorReason without its prefix, as google.rpc.ErrorInfo would carry it. */
+  /**
+   * With a failure: the name of an ErrorReason without its prefix, as google.rpc.ErrorInfo would carry
+   * it.
+   */
   reason: string;
   /** With a failure: what was wrong and what to do, for people. Never branch on it. */
   detail: string;

@@ -183,7 +183,10 @@ export interface Queue {
   retention:
     | Retention
     | undefined;
-  /** How long a message_id is remembered. Zero: not at all, and message ids are only stored. Unset: 2 minutes. */
+  /**
+   * How long a message_id is remembered. Zero: not at all, and message ids are only stored. Unset: 2
+   * minutes.
+   */
   dedupWindow:
     | Duration
     | undefined;

@@ -65,7 +65,10 @@ export interface ServerInfo {
   limits:
     | ServerLimits
     | undefined;
-  /** What it can do, by name, as in `OpenSession.required_capabilities`. A name keeps its meaning for good. */
+  /**
+   * What it can do, by name, as in `OpenSession.required_capabilities`. A name keeps its meaning for
+   * good.
+   */
   capabilities: string[];
   /** What queues inherit for their subscribers: every field is set. */
   subscriberDefaults:

@@ -99,8 +99,8 @@ export function onExpiryToJSON(object: OnExpiry): string {
 
 /**
  * The wait between attempts, where a retry names no delay of its own: min_delay before the second
- * attempt, then `factor` times as much each time, up to max_delay. Each wait is spread by up to a fifth to
- * either side, so that what failed together does not come back together.
+ * attempt, then `factor` times as much each time, up to max_delay. Each wait is spread by up to a fifth
+ * to either side, so that what failed together does not come back together.
  */
 export interface Backoff {
   /** The first wait. 0 to 12 h. Unset: inherited; 100 ms in the end. */

@@ -457,8 +457,8 @@ export interface OpenSession {
     { $case: "startAt"; value: StartPosition }
     | //
     /**
-     * With the first message after this offset; 0: as EARLIEST. Beyond the last message:
-     * OUT_OF_RANGE BEYOND_HEAD with the valid range. If retention dropped what follows it, a `gap` comes first.
+     * With the first message after this offset; 0: as EARLIEST. Beyond the last message: OUT_OF_RANGE
+     * BEYOND_HEAD with the valid range. If retention dropped what follows it, a `gap` comes first.
      */
     { $case: "startAfterOffset"; value: bigint }
     | //
@@ -484,7 +484,10 @@ export interface OpenSession {
     /** When this many messages were settled (EXPLICIT) or delivered (AUTO); 1 and more. */
     { $case: "stopAfterMessages"; value: bigint }
     | undefined;
-  /** Sends payloads that are valid UTF-8 as `Message.text`. For people at a prompt: it costs a copy per message. */
+  /**
+   * Sends payloads that are valid UTF-8 as `Message.text`. For people at a prompt: it costs a copy per
+   * message.
+   */
   textView: boolean;
   /**
    * A label for people, shown in lists and dead letters: up to 128 of A-Z a-z 0-9 . _ - and never an
@@ -608,8 +611,8 @@ export interface Settlement {
   acks: DeliveryRange[];
   /**
    * Acks everything that this session received in batches up to this one. Other verdicts given there
-   * stand; leases lost there are LEASE_LOST. 0: none. A batch that was not sent yet: NOT_HELD, and nothing
-   * is acked.
+   * stand; leases lost there are LEASE_LOST. 0: none. A batch that was not sent yet: NOT_HELD, and
+   * nothing is acked.
    */
   ackThroughBatchId: bigint;
   /** Not done: deliver again, later. Each ends an attempt. */
@@ -707,13 +710,17 @@ export interface Deliveries {
    * a filter; with one, at most 100 ms old.
    */
   backlogCount: bigint;
-  /** Why the last attempt ended, in the words of the consumer that asked for the retry. Empty: no reason was given. */
+  /**
+   * Why the last attempt ended, in the words of the consumer that asked for the retry. Empty: no reason
+   * was given.
+   */
   lastReason: string;
   /**
    * 1 + how often these messages were handed out and came back without a verdict: timeout, disconnect.
    * From 3 on they may be what kills its consumers: then they are delivered with nothing else in flight
    * to the session, half of them at a time. A message that was the only one of its batch like this, and
-   * comes back without a verdict from hand-out max_deliveries (20), is a dead letter; its neighbours are not.
+   * comes back without a verdict from hand-out max_deliveries (20), is a dead letter; its neighbours are
+   * not.
    */
   deliveryCount: number;
 }
@@ -820,7 +827,10 @@ export interface Recall {
   cause: DeliveryCause;
 }
 
-/** Messages that this subscriber had not read are gone: dropped by retention, purged, or unreadable on disk. */
+/**
+ * Messages that this subscriber had not read are gone: dropped by retention, purged, or unreadable on
+ * disk.
+ */
 export interface Gap {
   /** The first offset of the run that is gone. */
   firstOffset: bigint;

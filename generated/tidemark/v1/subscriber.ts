@@ -18,7 +18,10 @@ import { StartPosition, startPositionFromJSON, startPositionToJSON } from "./sub
 export interface Subscriber {
   /** The queue. Required; never changes. */
   queue: string;
-  /** 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`, unique in the queue. Required; never changes. */
+  /**
+   * 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`, unique in the queue. Required; never
+   * changes.
+   */
   name: string;
   /**
    * Which events, as patterns like those of `OpenSession.events`, sorted in answers. Empty: everything. A
@@ -30,7 +33,10 @@ export interface Subscriber {
   settings:
     | SubscriberSettings
     | undefined;
-  /** Where it began. Only at creation; see `OpenSession.start` for the values. In answers, as it was asked for. */
+  /**
+   * Where it began. Only at creation; see `OpenSession.start` for the values. In answers, as it was
+   * asked for.
+   */
   start:
     | //
     /** At an end of the log. Default EARLIEST. */
@@ -59,7 +65,10 @@ export interface Subscriber {
   createTime:
     | Timestamp
     | undefined;
-  /** Output only. Everything up to it is settled or filtered out, durably. Goes back by SeekSubscriber only. */
+  /**
+   * Output only. Everything up to it is settled or filtered out, durably. Goes back by SeekSubscriber
+   * only.
+   */
   committedOffset: bigint;
   /**
    * Output only. Messages that match and were not delivered yet. Exact without a filter; with one, at
@@ -78,7 +87,10 @@ export interface Subscriber {
   droppedCount: bigint;
   /** Output only. Messages that expired before it had settled them, ever. */
   expiredCount: bigint;
-  /** Output only. Publish time of the oldest message that it has not settled: its lag in time. Unset: none. */
+  /**
+   * Output only. Publish time of the oldest message that it has not settled: its lag in time. Unset:
+   * none.
+   */
   oldestUnsettledTime:
     | Timestamp
     | undefined;
