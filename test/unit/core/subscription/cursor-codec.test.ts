@@ -1,0 +1,73 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { OffsetRanges } from "../../../../src/core/offset-ranges.js";
+import { CursorCorrupt, decodeCursor, encodeCursor, type Cursor } from "../../../../src/core/subscription/cursor-codec.js";
+import { offset, wallMs } from "../../../../src/core/units.js";
+
+function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {
+  const ranges = new OffsetRanges();
+  for (const [first, length] of runs) ranges.add(offset(first), offset(first + length));
+  return ranges;
+}
+
+const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 2 ** 52 }), fc.nat({ max: 1_000 })), { maxLength: 20 });
+const cursors: fc.Arbitrary<Cursor> = fc.record({
+  next: fc.maxSafeNat().map(offset),
+  unsettled: runs.map(rangesOf),
+  troubles: fc.array(
+    fc.record({
+      offsets: runs.map(rangesOf),
+      attempt: fc.integer({ min: 1, max: 1_000 }),
+      deliveryCount: fc.integer({ min: 1, max: 1_000 }),
+      cause: fc.constantFrom("RETRY" as const, "TIMEOUT" as const, "DISCONNECT" as const),
+      dueWallMs: fc.nat({ max: 4_000_000_000_000 }).map(wallMs),
+      lastReason: fc.string({ unit: "grapheme", maxLength: 40 }),
+    }),
+    { maxLength: 5 },
+  ),
+});
+
+describe("the stored cursor", () => {
+  it("comes back as it was", () => {
+    fc.assert(
+      fc.property(cursors, (cursor) => {
+        const again = decodeCursor(encodeCursor(cursor));
+        expect(again.next).to.equal(cursor.next);
+        expect(again.unsettled.runs()).to.deep.equal(cursor.unsettled.runs());
+        expect(again.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() }))).to.deep.equal(
+          cursor.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() })),
+        );
+      }),
+    );
+  });
+
+  it("is a few bytes when everything but one run is settled", () => {
+    expect(encodeCursor({ next: offset(1_000_000), unsettled: rangesOf([[999_000, 999]]), troubles: [] }).length).to.be.below(12);
+  });
+
+  it("keeps counts but drops reasons past 64 KiB of them", () => {
+    const troubles = Array.from({ length: 100 }, (_, i) => ({
+      offsets: rangesOf([[i * 2 + 1, 0]]),
+      attempt: 2,
+      deliveryCount: 1,
+      cause: "RETRY" as const,
+      dueWallMs: wallMs(0),
+      lastReason: "x".repeat(1_024),
+    }));
+    const bytes = encodeCursor({ next: offset(500), unsettled: rangesOf([]), troubles });
+    expect(bytes.length).to.be.below(70_000);
+    expect(decodeCursor(bytes).troubles.map((trouble) => trouble.attempt)).to.deep.equal(troubles.map(() => 2));
+  });
+
+  for (const [what, bytes] of [
+    ["nothing", Buffer.alloc(0)],
+    ["another format", Buffer.from([9, 1, 0, 0])],
+    ["half a cursor", encodeCursor({ next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [] }).subarray(0, 3)],
+    ["bytes left over", Buffer.concat([encodeCursor({ next: offset(3), unsettled: rangesOf([]), troubles: [] }), Buffer.from([0])])],
+    ["a number beyond 2^53", Buffer.from([1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0])],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      expect(() => decodeCursor(bytes)).to.throw(CursorCorrupt);
+    });
+  }
+});
