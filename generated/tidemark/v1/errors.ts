@@ -138,6 +138,11 @@ export enum ErrorReason {
   CHUNK_CORRUPT = 32,
   /** INTERNAL - INTERNAL. A defect of the server. The outcome is unknown; its log has more. */
   INTERNAL = 33,
+  /**
+   * SUBSCRIPTION_MOVED - UNAVAILABLE, with RetryInfo. The stored state of the subscriber was changed elsewhere, so the server
+   * loads it again. Connect again; what was not confirmed comes again.
+   */
+  SUBSCRIPTION_MOVED = 34,
   UNRECOGNIZED = -1,
 }
 
@@ -245,6 +250,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 33:
     case "ERROR_REASON_INTERNAL":
       return ErrorReason.INTERNAL;
+    case 34:
+    case "ERROR_REASON_SUBSCRIPTION_MOVED":
+      return ErrorReason.SUBSCRIPTION_MOVED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -322,6 +330,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_CHUNK_CORRUPT";
     case ErrorReason.INTERNAL:
       return "ERROR_REASON_INTERNAL";
+    case ErrorReason.SUBSCRIPTION_MOVED:
+      return "ERROR_REASON_SUBSCRIPTION_MOVED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
