@@ -1,3 +1,4 @@
+import type { Chunk } from "../core/chunk.js";
 import { offset, wallMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 
@@ -67,6 +68,16 @@ export class DedupIndex {
     }
     segment.add(id, fingerprint, at, time);
     this.total++;
+  }
+
+  /** Remembers the ids of a stored chunk. */
+  learn(chunk: Chunk): void {
+    const { messageIdHash, fingerprint } = chunk;
+    if (messageIdHash === undefined || fingerprint === undefined) return;
+    for (let i = 0; i < chunk.count; i++) {
+      const id = messageIdHash[i] as bigint;
+      if (id !== 0n) this.add(id, fingerprint[i] as bigint, offset(chunk.first + i), chunk.lastTimeMs);
+    }
   }
 
   /** Forgets everything from an offset on: what was judged but never stored. */

@@ -1,0 +1,123 @@
+import type { Chunk } from "../core/chunk.js";
+import type { EventFilter } from "../core/event-filter.js";
+import { LoadedChunk } from "../core/subscription/loaded-chunks.js";
+import { offset } from "../core/units.js";
+import type { Offset } from "../core/units.js";
+import type { Journal } from "../ports/journal.js";
+import type { Log } from "../ports/log.js";
+import type { Turns } from "../ports/turns.js";
+import { readHeaders } from "./log-headers.js";
+import type { QueueTail } from "./tail-cache.js";
+
+/**
+ * How many messages ahead of a subscription its filter takes. Backlog is these plus what was looked at and is neither settled
+ * nor in flight.
+ *
+ * Without a filter this is arithmetic. With one, a count of the stretch `from..through` follows the subscription at one end
+ * and the head at the other, over chunks that are in memory anyway; only what is not is read, headers only, once.
+ */
+export class BacklogCounter {
+  private from: number;
+  private through: number;
+  private count = 0;
+  private counting: Promise<void> | undefined;
+  /** The chunks that the subscription loaded last: `next` only moves through these. */
+  private loaded: readonly Chunk[] = [];
+
+  constructor(
+    private readonly subscriber: string,
+    private readonly filter: EventFilter,
+    private readonly log: Log,
+    private readonly tail: QueueTail,
+    private readonly turns: Turns,
+    private readonly journal: Journal,
+    next: Offset,
+  ) {
+    this.from = next;
+    this.through = next - 1;
+  }
+
+  /** The subscription was handed these chunks. */
+  saw(chunks: readonly Chunk[]): void {
+    this.loaded = chunks;
+  }
+
+  /**
+   * Matching messages from `next` to the head, as far as they have been counted. What has to be read first is read in the
+   * background and is in the next answer.
+   */
+  ahead(next: Offset): number {
+    const head = this.log.head();
+    if (this.filter.takesEverything) return Math.max(0, head.next - Math.max(next, head.first));
+    this.follow(offset(Math.max(next, head.first)), head.next);
+    if (this.through < head.next - 1) this.counting ??= this.readOn();
+    return this.count;
+  }
+
+  /** Resolves when everything up to the head of now was counted. */
+  async counted(next: Offset): Promise<number> {
+    this.ahead(next);
+    if (this.counting !== undefined) await this.counting;
+    return this.ahead(next);
+  }
+
+  /** Moves both ends as far as chunks in memory allow. */
+  private follow(next: Offset, logEnd: Offset): void {
+    if (next > this.through + 1) {
+      this.from = next;
+      this.through = next - 1;
+      this.count = 0;
+    }
+    while (this.from < next) {
+      const chunk = this.inMemory(offset(this.from));
+      if (chunk === undefined) break;
+      const last = Math.min(next - 1, chunk.last);
+      this.count -= this.matching(chunk, this.from, last);
+      this.from = last + 1;
+    }
+    if (this.from < next) {
+      // Passed over what is no longer at hand: start again from here.
+      this.from = next;
+      this.through = next - 1;
+      this.count = 0;
+    }
+    if (this.counting !== undefined) return;
+    while (this.through < logEnd - 1) {
+      const chunk = this.tail.find(offset(this.through + 1));
+      if (chunk === undefined) return;
+      this.take(chunk);
+    }
+  }
+
+  private async readOn(): Promise<void> {
+    const until = this.log.head().next;
+    try {
+      for await (const chunk of readHeaders(this.log, offset(this.through + 1), until, this.turns)) {
+        // The count started again elsewhere in the meantime; who asks next reads on from there.
+        if (chunk.first > this.through + 1) break;
+        if (chunk.last > this.through) this.take(chunk);
+      }
+    } catch (error) {
+      this.journal.warn("a backlog cannot be counted", { subscriber: this.subscriber, from: this.through + 1, error });
+    }
+    this.counting = undefined;
+  }
+
+  private take(chunk: Chunk): void {
+    const first = Math.max(chunk.first, this.through + 1);
+    this.count += this.matching(chunk, first, chunk.last);
+    this.through = chunk.last;
+  }
+
+  private inMemory(at: Offset): Chunk | undefined {
+    return this.loaded.find((chunk) => chunk.first <= at && at <= chunk.last) ?? this.tail.find(at);
+  }
+
+  private matching(chunk: Chunk, first: number, last: number): number {
+    const view = new LoadedChunk(chunk, this.filter, this.subscriber);
+    if (view.takesNothing) return 0;
+    let count = 0;
+    for (let index = first - chunk.first; index <= last - chunk.first; index++) if (view.takes(index)) count++;
+    return count;
+  }
+}

@@ -1,0 +1,155 @@
+import { LIMITS } from "../core/limits.js";
+import { monotonicMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import { StateConflict } from "../ports/state.js";
+import type { Put, State, Token } from "../ports/state.js";
+import { encodeRecord } from "./json-record.js";
+import type { Alarm, Scheduler } from "./scheduler.js";
+import { cursorKey, deadLetterCountKey } from "./state-keys.js";
+
+/** What the writer needs of the subscription whose cursor it keeps. */
+export interface CursorOwner {
+  /** The cursor as of now; called when a commit is filled, never before. */
+  encodeCursor(): { readonly bytes: Buffer; readonly version: number };
+  cursorSaved(version: number): void;
+  /** Somebody else has written the cursor, or the store refused: what is in memory no longer counts. */
+  cursorLost(error: unknown): void;
+}
+
+/** What is stored of a cursor now. */
+export interface StoredCursor {
+  readonly token: Token;
+  readonly deadLetters: number;
+}
+
+/** A dead letter on its way into the next cursor commit. */
+export interface DeadLetterCopy {
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+/**
+ * Commits one durable subscriber's cursor, one commit in flight, together with the dead letters that it has let go of: they
+ * are in both places or in neither. Urgent requests go with the next group commit, others within 100 ms.
+ */
+export class CursorWriter {
+  private readonly alarm: Alarm;
+  private token: Token;
+  private storedDeadLetters: number;
+  private inFlight = false;
+  private dirty = false;
+  private urgent = false;
+  private closed = false;
+  private copies: DeadLetterCopy[] = [];
+  private flushed: (() => void)[] = [];
+
+  constructor(
+    private readonly subscriber: string,
+    private readonly state: State,
+    private readonly clock: Clock,
+    scheduler: Scheduler,
+    stored: StoredCursor,
+    private readonly owner: CursorOwner,
+  ) {
+    this.token = stored.token;
+    this.storedDeadLetters = stored.deadLetters;
+    this.alarm = scheduler.alarm(() => {
+      this.urgent = true;
+      this.pump();
+    });
+  }
+
+  /** Dead letters that are durable. */
+  get deadLetters(): number {
+    return this.storedDeadLetters;
+  }
+
+  /** The cursor has changed. Nothing is committed before `pump`, so that one turn's changes share a commit. */
+  request(urgent: boolean): void {
+    this.dirty = true;
+    this.urgent ||= urgent;
+  }
+
+  /** Puts dead letters into the next commit. The caller reports them as copied in the same turn. */
+  addCopies(copies: readonly DeadLetterCopy[]): void {
+    for (const copy of copies) this.copies.push(copy);
+    this.request(true);
+  }
+
+  /** Commits what is due. */
+  pump(): void {
+    if (!this.dirty || this.inFlight || this.closed) return;
+    if (this.urgent) this.submit();
+    else if (!this.alarm.isSet) this.alarm.set(monotonicMs(this.clock.monotonic() + LIMITS.unconfirmedSettleMs));
+  }
+
+  /** Resolves when everything requested so far is durable, or the writer is closed. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.flushed.push(resolve);
+      this.urgent = true;
+      this.pump();
+      this.tellFlushed();
+    });
+  }
+
+  /** Commits nothing more. A commit in flight still happens, and nobody hears of it. */
+  close(): void {
+    this.closed = true;
+    this.alarm.clear();
+    this.tellFlushed();
+  }
+
+  private submit(): void {
+    const { copies } = this;
+    this.copies = [];
+    this.dirty = false;
+    this.urgent = false;
+    this.inFlight = true;
+    this.alarm.clear();
+    const { bytes, version } = this.owner.encodeCursor();
+    const puts: Put[] = [{ key: cursorKey(this.subscriber), value: bytes, expect: this.token }];
+    for (const { key, value } of copies) puts.push({ key, value, expect: "absent" });
+    const deadLetters = this.storedDeadLetters + copies.length;
+    if (copies.length > 0) puts.push({ key: deadLetterCountKey(this.subscriber), value: encodeRecord({ count: deadLetters }), expect: "any" });
+    this.state.commit(puts).then(
+      ([token]) => {
+        if (token === undefined) throw new Error("a commit of a cursor came back without its token");
+        this.inFlight = false;
+        this.token = token;
+        this.storedDeadLetters = deadLetters;
+        if (!this.closed) this.owner.cursorSaved(version);
+        this.pump();
+        this.tellFlushed();
+      },
+      (error: unknown) => {
+        this.inFlight = false;
+        this.failed(error, copies);
+      },
+    );
+  }
+
+  private failed(error: unknown, copies: readonly DeadLetterCopy[]): void {
+    if (this.closed) {
+      this.tellFlushed();
+      return;
+    }
+    if (error instanceof StateConflict && !error.keys.includes(cursorKey(this.subscriber))) {
+      // A letter that is already there stays as it is: the same message was given up before.
+      const present = new Set(error.keys);
+      this.copies = [...copies.filter(({ key }) => !present.has(key)), ...this.copies];
+      this.request(true);
+      this.pump();
+      return;
+    }
+    this.close();
+    this.owner.cursorLost(error);
+  }
+
+  private tellFlushed(): void {
+    if (this.flushed.length === 0 || (!this.closed && (this.dirty || this.inFlight))) return;
+    const { flushed } = this;
+    this.flushed = [];
+    for (const resolve of flushed) resolve();
+  }
+}

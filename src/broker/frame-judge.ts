@@ -1,0 +1,168 @@
+import { BrokerError } from "../core/errors.js";
+import { fingerprint, messageIdHash } from "../core/hash.js";
+import type { NewMessage } from "../core/message.js";
+import { offset } from "../core/units.js";
+import type { Offset } from "../core/units.js";
+import type { MessageOutcome, PublishAccepted, PublishFrame, PublishOutcome } from "./api.js";
+import type { DedupHit, DedupIndex } from "./dedup-index.js";
+import type { EventMatches } from "./event-matches.js";
+import { checkBatch, checkMessage } from "./frame-size.js";
+import type { OpenBatch } from "./open-batch.js";
+
+const NOTHING_STORED = offset(0);
+
+/** The hashes of an all-or-nothing frame, by message; 0n where there is no id. */
+interface Hashes {
+  readonly ids: BigUint64Array;
+  readonly fingerprints: BigUint64Array;
+}
+
+/**
+ * Decides on publish frames: dedup by message id first, then the expected last offset, both as if everything accepted before
+ * were stored already. What is accepted is added to the open batch and to the dedup index in the same call.
+ */
+export class FrameJudge {
+  constructor(
+    private readonly dedup: DedupIndex,
+    private readonly matches: EventMatches,
+  ) {}
+
+  judge(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
+    try {
+      return frame.independent ? this.judgeIndependent(frame, batch) : this.judgeWhole(frame, batch);
+    } catch (error) {
+      if (error instanceof BrokerError) return { ok: false, error };
+      throw error;
+    }
+  }
+
+  private judgeWhole(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
+    const { messages } = frame;
+    checkBatch(messages, batch.publishTimeMs);
+    const hashes = hashesOf(messages);
+    const known = hashes === undefined ? undefined : this.knownBatch(messages, hashes, batch);
+    if (known !== undefined) return this.accepted(frame, known.offset, true, known.publishTimeMs, []);
+    checkExpectedLastOffset(frame, batch);
+    const first = batch.next;
+    messages.forEach((message, i) => {
+      this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
+    });
+    return this.accepted(frame, first, false, batch.publishTimeMs, []);
+  }
+
+  private judgeIndependent(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
+    checkExpectedLastOffset(frame, batch);
+    const outcomes: MessageOutcome[] = [];
+    const first = batch.next;
+    frame.messages.forEach((message, index) => {
+      try {
+        checkMessage(message, batch.publishTimeMs);
+        const id = messageIdHash(message.messageId);
+        const print = id === 0n ? 0n : fingerprint(message);
+        const hit = id === 0n ? undefined : this.dedup.find(id, batch.publishTimeMs);
+        if (hit === undefined) {
+          this.store(message, id, print, false, batch);
+          return;
+        }
+        checkFingerprint(hit, print, message, index);
+        outcomes.push({ index, offset: hit.offset, duplicate: true, error: undefined });
+      } catch (error) {
+        if (!(error instanceof BrokerError)) throw error;
+        outcomes.push({ index, offset: NOTHING_STORED, duplicate: false, error });
+      }
+    });
+    const stored = batch.next > first;
+    const duplicate = !stored && outcomes.every((outcome) => outcome.duplicate);
+    return this.accepted(frame, stored ? first : NOTHING_STORED, duplicate, batch.publishTimeMs, outcomes);
+  }
+
+  /**
+   * The place where this very batch is already; undefined when none of its ids is known. Anything in between is refused: a
+   * part of it may not be stored twice, and the rest not without its neighbours.
+   */
+  private knownBatch(messages: readonly NewMessage[], hashes: Hashes, batch: OpenBatch): DedupHit | undefined {
+    checkRepeatedIds(messages, hashes);
+    let first: DedupHit | undefined;
+    let hits = 0;
+    let consecutive = true;
+    messages.forEach((message, i) => {
+      const id = hashes.ids[i] as bigint;
+      const hit = id === 0n ? undefined : this.dedup.find(id, batch.publishTimeMs);
+      if (hit === undefined) return;
+      checkFingerprint(hit, hashes.fingerprints[i] as bigint, message, i);
+      hits++;
+      if (i === 0) first = hit;
+      else if (first === undefined || hit.offset !== first.offset + i) consecutive = false;
+    });
+    if (hits === 0) return undefined;
+    if (first === undefined || !consecutive || hits < messages.length) throw partialDuplicate(hits, messages.length);
+    return first;
+  }
+
+  private store(message: NewMessage, id: bigint, print: bigint, joinsPrevious: boolean, batch: OpenBatch): void {
+    const at = batch.add(message, id, print, joinsPrevious);
+    if (id !== 0n) this.dedup.add(id, print, at, batch.publishTimeMs);
+  }
+
+  private accepted(frame: PublishFrame, firstOffset: Offset, duplicate: boolean, publishTimeMs: PublishAccepted["publishTimeMs"], outcomes: readonly MessageOutcome[]): PublishAccepted {
+    let unmatchedCount = 0;
+    for (const { event } of frame.messages) if (this.matches.count(event) === 0) unmatchedCount++;
+    const [head] = frame.messages;
+    const matchedSubscribers = head === undefined ? 0 : this.matches.count(head.event);
+    return { ok: true, firstOffset, duplicate, publishTimeMs, matchedSubscribers, unmatchedCount, outcomes };
+  }
+}
+
+/** Undefined when no message has an id: then there is nothing to hash. */
+function hashesOf(messages: readonly NewMessage[]): Hashes | undefined {
+  if (messages.every((message) => message.messageId === "")) return undefined;
+  const ids = new BigUint64Array(messages.length);
+  const fingerprints = new BigUint64Array(messages.length);
+  messages.forEach((message, i) => {
+    ids[i] = messageIdHash(message.messageId);
+    if (ids[i] !== 0n) fingerprints[i] = fingerprint(message);
+  });
+  return { ids, fingerprints };
+}
+
+function checkExpectedLastOffset({ queue, expectedLastOffset }: PublishFrame, batch: OpenBatch): void {
+  const last = batch.next - 1;
+  if (expectedLastOffset === undefined || expectedLastOffset === last) return;
+  throw new BrokerError(
+    "UNEXPECTED_LAST_OFFSET",
+    `the last offset of queue ${queue} is ${last}, not ${expectedLastOffset}: read what came in between and decide again`,
+    { field: "expected_last_offset", value: String(expectedLastOffset), last_offset: String(last) },
+  );
+}
+
+function checkRepeatedIds(messages: readonly NewMessage[], hashes: Hashes): void {
+  const seen = new Set<bigint>();
+  messages.forEach(({ messageId }, i) => {
+    const id = hashes.ids[i] as bigint;
+    if (id === 0n) return;
+    if (seen.has(id)) {
+      throw new BrokerError("REPEATED_MESSAGE_ID", `messages[${i}].message_id ${JSON.stringify(messageId)} is in this batch twice: give every message its own`, {
+        field: `messages[${i}].message_id`,
+        value: messageId,
+      });
+    }
+    seen.add(id);
+  });
+}
+
+function checkFingerprint(hit: DedupHit, print: bigint, { messageId }: NewMessage, index: number): void {
+  if (hit.fingerprint === print) return;
+  throw new BrokerError(
+    "MESSAGE_ID_REUSED",
+    `message_id ${JSON.stringify(messageId)} was used at offset ${hit.offset} with another event, ordering_key or payload: use a new id for new content`,
+    { field: `messages[${index}].message_id`, value: messageId, offset: String(hit.offset) },
+  );
+}
+
+function partialDuplicate(known: number, total: number): BrokerError {
+  return new BrokerError(
+    "PARTIAL_DUPLICATE",
+    `${known} of the ${total} messages were published before, but not as this batch, and nothing was stored now: send the others under a batch of their own`,
+    { known: String(known), messages: String(total) },
+  );
+}

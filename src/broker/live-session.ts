@@ -1,0 +1,264 @@
+import { BrokerError } from "../core/errors.js";
+import type { BatchFacts, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, WaitingFor } from "../core/session.js";
+import type { DeliveryPart } from "../core/subscription/effects.js";
+import type { Fact } from "../core/subscription/facts.js";
+import { monotonicMs, offset, OFFSET_MAX } from "../core/units.js";
+import type { MonotonicMs, Offset, WallMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { ClientInfo, Session, SessionSink } from "./api.js";
+import type { Alarm, Scheduler } from "./scheduler.js";
+import { effectiveFlow } from "./session-terms.js";
+import type { SessionTerms } from "./session-terms.js";
+import type { BrokerSettings } from "./settings.js";
+
+/** A settle of the broker's own, when a client has finished sending: its answer is for nobody. No client can send it. */
+const RELEASE_ALL_REQUEST = -1n;
+const RELEASE_ALL: Settlement = {
+  acks: [],
+  ackThroughBatchId: 0,
+  retries: [],
+  rejects: [],
+  releases: [{ first: offset(1), last: OFFSET_MAX, batchId: 0 }],
+  extends: [],
+  extendAllMs: undefined,
+};
+
+/** What a session asks of the subscription that it belongs to. */
+export interface SessionHome {
+  /** The subscription's patterns; empty: everything. */
+  readonly events: readonly string[];
+  post(fact: Fact): void;
+  inFlight(session: SessionId): number;
+  waitingFor(session: SessionId): WaitingFor | undefined;
+  backlogCount(): number;
+  committedOffset(): Offset;
+  headOffset(): Offset;
+  /** The session is over; `graceful` as in the fact `session_ended`. Called once. */
+  sessionOver(session: LiveSession, graceful: boolean): void;
+}
+
+/** What a session works with besides its home. */
+export interface SessionParts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly settings: BrokerSettings;
+}
+
+/** One open session: the client's frames go in as facts, the subscription's effects come out through the sink. */
+export class LiveSession implements Session {
+  readonly queue: string;
+  readonly subscriber: string;
+  private readonly connectTimeMs: WallMs;
+  private readonly heartbeatAlarm: Alarm;
+  private readonly silenceAlarm: Alarm;
+  private flowNow: FlowWindow;
+  private lastSent: MonotonicMs;
+  private lastHeard: MonotonicMs;
+  private transportReady = true;
+  private everSettled = false;
+  private over = false;
+  private clientFinished = false;
+  /** What the stream ends with when the session is done: nothing, or that the server goes away. */
+  private endsWith: BrokerError | undefined;
+
+  constructor(
+    readonly id: SessionId,
+    private readonly open: OpenSession,
+    private readonly terms: SessionTerms,
+    private readonly sink: SessionSink,
+    private readonly home: SessionHome,
+    private readonly parts: SessionParts,
+  ) {
+    this.queue = open.queue;
+    this.subscriber = open.subscriber;
+    this.flowNow = terms.flow;
+    const now = parts.clock.now();
+    this.connectTimeMs = now.wallMs;
+    this.lastSent = now.monotonicMs;
+    this.lastHeard = now.monotonicMs;
+    this.heartbeatAlarm = parts.scheduler.alarm(() => {
+      this.beat();
+    });
+    this.silenceAlarm = parts.scheduler.alarm(() => {
+      this.checkSilence();
+    });
+  }
+
+  /** Starts the clocks, once `opened` was sent. */
+  start(): void {
+    this.heartbeatAlarm.set(monotonicMs(this.lastSent + this.terms.heartbeatMs));
+    if (this.terms.clientTimeoutMs > 0) this.silenceAlarm.set(monotonicMs(this.lastHeard + this.terms.clientTimeoutMs));
+  }
+
+  info(): ClientInfo {
+    const { clientId, peer, queue, subscriber, ackMode, labels } = this.open;
+    return {
+      sessionId: this.id,
+      clientId,
+      peer,
+      queue,
+      subscriber,
+      events: this.home.events,
+      ackMode,
+      flow: this.flowNow,
+      inFlightCount: this.home.inFlight(this.id),
+      connectTimeMs: this.connectTimeMs,
+      labels,
+    };
+  }
+
+  settle(requestId: bigint, settlement: Settlement): void {
+    if (this.over || this.clientFinished) return;
+    this.everSettled = true;
+    this.post({ type: "settle_received", session: this.id, requestId, settlement });
+  }
+
+  flow(window: FlowWindow): void {
+    if (this.over) return;
+    this.flowNow = effectiveFlow(window, this.parts.settings);
+    this.post({ type: "flow_changed", session: this.id, flow: this.flowNow });
+  }
+
+  drain(): void {
+    this.post({ type: "drain_requested", session: this.id });
+  }
+
+  ping(): void {
+    if (this.over) return;
+    this.heard();
+    this.sendHeartbeat();
+  }
+
+  heard(): void {
+    this.lastHeard = this.parts.clock.monotonic();
+  }
+
+  halfClosed(): void {
+    if (this.over || this.open.ackMode === "AUTO") return;
+    this.clientFinished = true;
+    // A drained session is finished when nothing is held and every answer was given; this gives back what is held.
+    this.drain();
+    this.post({ type: "settle_received", session: this.id, requestId: RELEASE_ALL_REQUEST, settlement: RELEASE_ALL });
+  }
+
+  transportChanged(ready: boolean): void {
+    this.transportReady = ready;
+    this.post({ type: "transport_changed", session: this.id, ready });
+  }
+
+  taken(batchId: number): void {
+    this.post({ type: "batch_taken", session: this.id, batchId });
+  }
+
+  lost(): void {
+    if (this.over) return;
+    this.leave(false);
+  }
+
+  /** Effects of the subscription. */
+  deliver(batch: BatchFacts, parts: readonly DeliveryPart[]): void {
+    if (this.over) return;
+    this.sent();
+    this.sink.deliver(batch, parts, this.home.backlogCount());
+  }
+
+  confirm(requestIds: readonly bigint[], failures: readonly SettleFailure[], committedOffset: Offset): void {
+    if (this.over) return;
+    const ids = this.clientFinished ? requestIds.filter((id) => id !== RELEASE_ALL_REQUEST) : requestIds;
+    const failed = this.clientFinished ? failures.filter((failure) => failure.requestId !== RELEASE_ALL_REQUEST) : failures;
+    if (ids.length === 0 && failed.length === 0) return;
+    this.sent();
+    this.sink.result(ids, failed, committedOffset);
+  }
+
+  gap(first: Offset, last: Offset, matchingCount: number): void {
+    if (this.over) return;
+    this.sent();
+    this.sink.gap(first, last, matchingCount);
+  }
+
+  notice(reason: string, detail: string, range: OffsetRun | DeliveryRun | undefined): void {
+    if (this.over) return;
+    this.sent();
+    this.sink.notice(reason, detail, range);
+  }
+
+  /** The subscription has nothing more for this session. */
+  finish(): void {
+    if (this.over) return;
+    if (this.clientFinished && !this.everSettled) {
+      this.notice("HALF_CLOSED_EXPLICIT", "the client finished sending without settling anything, so everything went back; with ack_mode AUTO a stream that only listens goes on", undefined);
+    }
+    this.end(this.endsWith, true);
+  }
+
+  /** Tells the client to go elsewhere, and lets it finish what it holds. */
+  goAway(graceMs: number, reconnectAfterMs: number, error: BrokerError): void {
+    if (this.over) return;
+    this.endsWith = error;
+    this.sent();
+    this.sink.goingAway(graceMs, reconnectAfterMs, error.message);
+    this.drain();
+  }
+
+  /** Ends the session from the server's side. */
+  end(error: BrokerError | undefined, graceful: boolean): void {
+    if (this.over) return;
+    this.leave(graceful);
+    this.sink.end(error);
+  }
+
+  private leave(graceful: boolean): void {
+    this.over = true;
+    this.heartbeatAlarm.clear();
+    this.silenceAlarm.clear();
+    this.home.sessionOver(this, graceful);
+  }
+
+  private post(fact: Fact): void {
+    if (!this.over) this.home.post(fact);
+  }
+
+  private sent(): void {
+    this.lastSent = this.parts.clock.monotonic();
+  }
+
+  private beat(): void {
+    const due = monotonicMs(this.lastSent + this.terms.heartbeatMs);
+    if (due > this.parts.clock.monotonic()) {
+      this.heartbeatAlarm.set(due);
+      return;
+    }
+    this.sendHeartbeat();
+    this.heartbeatAlarm.set(monotonicMs(this.lastSent + this.terms.heartbeatMs));
+  }
+
+  /** To a client that does not read, none is sent: they would pile up. */
+  private sendHeartbeat(): void {
+    this.sent();
+    if (!this.transportReady) return;
+    const { home, id } = this;
+    this.sink.heartbeat({
+      headOffset: home.headOffset(),
+      committedOffset: home.committedOffset(),
+      inFlightCount: home.inFlight(id),
+      backlogCount: home.backlogCount(),
+      waitingFor: home.waitingFor(id),
+    });
+  }
+
+  private checkSilence(): void {
+    const due = monotonicMs(this.lastHeard + this.terms.clientTimeoutMs);
+    if (due > this.parts.clock.monotonic()) {
+      this.silenceAlarm.set(due);
+      return;
+    }
+    const { clientTimeoutMs } = this.terms;
+    this.end(
+      new BrokerError("CLIENT_TIMEOUT", `no frame came for ${clientTimeoutMs} ms, the client_timeout of this session: send a ping more often`, {
+        client_timeout_ms: String(clientTimeoutMs),
+      }),
+      false,
+    );
+  }
+}

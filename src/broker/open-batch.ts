@@ -1,0 +1,80 @@
+import { ChunkBuilder } from "../core/chunk-builder.js";
+import type { NewMessage } from "../core/message.js";
+import { offset } from "../core/units.js";
+import type { Offset, WallMs } from "../core/units.js";
+import type { ChunkRecord, Head } from "../ports/log.js";
+import type { PublishFrame, PublishOutcome } from "./api.js";
+
+/** A frame with its answer, which is given when everything that it cites is durable. */
+export interface JudgedFrame {
+  readonly frame: PublishFrame;
+  readonly done: (outcome: PublishOutcome) => void;
+  readonly outcome: PublishOutcome;
+}
+
+/**
+ * What the next append of a queue will hold, and the answers that wait for it, in the order of the calls. Offsets are known
+ * before the append because the broker is the log's only writer; a conflict means that they are judged anew.
+ */
+export class OpenBatch {
+  readonly frames: JudgedFrame[] = [];
+  private readonly builders: ChunkBuilder[] = [];
+  private messages = 0;
+  private chargedBytes = 0;
+
+  /**
+   * @param first the offset of its first message
+   * @param publishTimeMs the time of all its messages: a chunk's times are exact, and dedup can answer with them
+   */
+  constructor(
+    readonly first: Offset,
+    readonly publishTimeMs: WallMs,
+  ) {}
+
+  /** The offset that the next message will get. */
+  get next(): Offset {
+    return offset(this.first + this.messages);
+  }
+
+  /** Messages to store. */
+  get count(): number {
+    return this.messages;
+  }
+
+  /** Memory that it stands for, in bytes, frames that store nothing included. */
+  get bytes(): number {
+    return this.chargedBytes;
+  }
+
+  /** Takes a frame whose messages, if any are to be stored, were added before. `bytes` is what it is charged. */
+  answerLater(frame: JudgedFrame, bytes: number): void {
+    this.frames.push(frame);
+    this.chargedBytes += bytes;
+  }
+
+  /** Adds one message and returns its offset. Hashes are 0n for a message without an id. */
+  add(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, joinsPrevious: boolean): Offset {
+    const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious };
+    const builder = this.builders[this.builders.length - 1];
+    if (builder === undefined || !builder.add(message, facts)) {
+      const fresh = new ChunkBuilder();
+      fresh.add(message, facts);
+      this.builders.push(fresh);
+    }
+    const at = this.next;
+    this.messages++;
+    return at;
+  }
+
+  /** Closes its chunks behind `head`. Once, and only when there is a message in it. */
+  seal(head: Head): readonly ChunkRecord[] {
+    let { next, cumulativeMessages, cumulativeBytes } = head;
+    return this.builders.map((builder) => {
+      const sealed = builder.seal(next, cumulativeMessages, cumulativeBytes);
+      next = offset(sealed.chunk.last + 1);
+      cumulativeMessages = sealed.chunk.cumulativeMessages;
+      cumulativeBytes = sealed.chunk.cumulativeBytes;
+      return sealed;
+    });
+  }
+}

@@ -1,0 +1,236 @@
+import { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import { wallMs } from "../core/units.js";
+import type { WallMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Journal } from "../ports/journal.js";
+import { LogConflict } from "../ports/log.js";
+import type { ChunkRecord, Head, Log } from "../ports/log.js";
+import type { Turns } from "../ports/turns.js";
+import type { PublishFrame, PublishOutcome } from "./api.js";
+import type { DedupIndex } from "./dedup-index.js";
+import type { EventMatches } from "./event-matches.js";
+import { FrameJudge } from "./frame-judge.js";
+import { frameCharge } from "./frame-size.js";
+import { readHeaders } from "./log-headers.js";
+import { OpenBatch } from "./open-batch.js";
+import type { JudgedFrame } from "./open-batch.js";
+
+/** When a refused publisher may try again. */
+const BACKLOG_RETRY_MS = 100;
+const DISK_FULL_RETRY_MS = 5_000;
+
+/** What a publisher works with. */
+export interface PublisherParts {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly turns: Turns;
+  readonly journal: Journal;
+  readonly dedup: DedupIndex;
+  readonly matches: EventMatches;
+  readonly hasRoom: () => boolean;
+  /** Hears of every append once it is durable and its publishers were answered. */
+  readonly appended: (chunks: readonly ChunkRecord[]) => void;
+}
+
+/** A frame that came while the log is being read after a conflict. */
+type Unjudged = Omit<JudgedFrame, "outcome">;
+
+/**
+ * Appends what is published to one queue. One append is in flight; meanwhile the next batch fills (group commit without a
+ * timer). Answers come in the order of the calls, each after everything that it cites is durable, the frame itself or the
+ * earlier message that it names.
+ */
+export class Publisher {
+  private readonly judge: FrameJudge;
+  private open: OpenBatch;
+  private inFlight: OpenBatch | undefined;
+  private kicked = false;
+  /** Set while the log is read after a conflict: frames wait unjudged. */
+  private unjudged: Unjudged[] | undefined;
+  private unjudgedBytes = 0;
+  private closedBy: BrokerError | undefined;
+  private writers: (() => void)[] = [];
+
+  /** @param lastTimeMs publish time of the newest message ever stored; publish times never go back behind it */
+  constructor(
+    private readonly parts: PublisherParts,
+    private lastTimeMs: WallMs,
+  ) {
+    this.judge = new FrameJudge(parts.dedup, parts.matches);
+    this.open = this.freshBatch(parts.log.head().next);
+  }
+
+  /** True while something published is not yet answered. */
+  get isBusy(): boolean {
+    return this.inFlight !== undefined || this.open.frames.length > 0 || this.unjudged !== undefined;
+  }
+
+  /** See BrokerApi.publish. */
+  publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
+    const refusal = this.refusal(frame);
+    if (refusal !== undefined) {
+      this.parts.turns.next(() => {
+        done({ ok: false, error: refusal });
+      });
+      return this.isWritable;
+    }
+    if (this.unjudged !== undefined) {
+      this.unjudged.push({ frame, done });
+      this.unjudgedBytes += frameCharge(frame);
+    } else {
+      this.take({ frame, done });
+      this.kick();
+    }
+    return this.isWritable;
+  }
+
+  /** See BrokerApi.whenWritable. */
+  whenWritable(f: () => void): void {
+    if (this.isWritable) this.parts.turns.next(f);
+    else this.writers.push(f);
+  }
+
+  /** The queue is gone: everything unanswered and everything to come gets this error. */
+  close(error: BrokerError): void {
+    if (this.closedBy !== undefined) return;
+    this.closedBy = error;
+    const waiting = [...(this.inFlight?.frames ?? []), ...this.open.frames, ...(this.unjudged ?? [])];
+    this.inFlight = undefined;
+    this.unjudged = undefined;
+    this.open = this.freshBatch(this.open.next);
+    for (const { done } of waiting) done({ ok: false, error });
+    this.wakeWriters();
+  }
+
+  private get isWritable(): boolean {
+    return this.waitingBytes < LIMITS.openBatchBytesMax;
+  }
+
+  private get waitingBytes(): number {
+    return this.open.bytes + this.unjudgedBytes;
+  }
+
+  private refusal({ queue }: PublishFrame): BrokerError | undefined {
+    if (this.closedBy !== undefined) return this.closedBy;
+    if (this.waitingBytes >= 2 * LIMITS.openBatchBytesMax) return backlogError(queue);
+    if (!this.parts.hasRoom()) {
+      return new BrokerError("DISK_FULL", "the server is short of disk space and stores nothing new; acks go on. It heals when space is freed", {}, DISK_FULL_RETRY_MS);
+    }
+    return undefined;
+  }
+
+  private take({ frame, done }: Unjudged): void {
+    if (this.open.frames.length === 0) this.open = this.freshBatch(this.open.next);
+    const outcome = this.judge.judge(frame, this.open);
+    this.open.answerLater({ frame, done, outcome }, frameCharge(frame));
+  }
+
+  private freshBatch(first: OpenBatch["first"]): OpenBatch {
+    this.lastTimeMs = wallMs(Math.max(this.lastTimeMs, this.parts.clock.wall()));
+    return new OpenBatch(first, this.lastTimeMs);
+  }
+
+  /** Submits in a later turn, so that what this one brings shares an append. */
+  private kick(): void {
+    if (this.kicked || this.inFlight !== undefined) return;
+    this.kicked = true;
+    this.parts.turns.next(() => {
+      this.kicked = false;
+      if (this.inFlight === undefined && this.unjudged === undefined) this.submit();
+    });
+  }
+
+  private submit(): void {
+    const batch = this.open;
+    if (batch.frames.length === 0) return;
+    this.open = this.freshBatch(batch.next);
+    this.parts.dedup.expire(batch.publishTimeMs);
+    if (batch.count === 0) {
+      answer(batch);
+      this.wakeWriters();
+      return;
+    }
+    this.inFlight = batch;
+    this.wakeWriters();
+    const chunks = batch.seal(this.parts.log.head());
+    this.parts.log.append(chunks, batch.first).then(
+      () => {
+        this.stored(batch, chunks);
+      },
+      (error: unknown) => {
+        this.failed(batch, error);
+      },
+    );
+  }
+
+  private stored(batch: OpenBatch, chunks: readonly ChunkRecord[]): void {
+    if (this.closedBy !== undefined) return;
+    this.inFlight = undefined;
+    // A batch that only answers must not overtake this one's answers.
+    if (this.open.count > 0) this.submit();
+    answer(batch);
+    this.parts.appended(chunks);
+    if (this.open.frames.length > 0) this.kick();
+  }
+
+  private failed(batch: OpenBatch, error: unknown): void {
+    if (this.closedBy !== undefined) return;
+    this.inFlight = undefined;
+    const again = this.open.frames;
+    this.parts.dedup.forgetFrom(batch.first);
+    if (error instanceof LogConflict) {
+      this.parts.journal.warn("another writer appended to the log; what was pending is judged again", { expected: batch.first, next: error.head.next });
+      this.unjudged = [...batch.frames, ...again];
+      void this.catchUp(batch.first, error.head);
+      return;
+    }
+    this.parts.journal.error("an append failed without a reason that the broker knows", { error });
+    this.unjudged = again;
+    const refused = new BrokerError("INTERNAL", "the server could not store the message; whether it is stored is unknown");
+    for (const { done } of batch.frames) done({ ok: false, error: refused });
+    void this.catchUp(batch.first, this.parts.log.head());
+  }
+
+  /** Learns the ids of what is in the log now, then judges again what waits, in the old order. */
+  private async catchUp(from: OpenBatch["first"], head: Head): Promise<void> {
+    this.unjudgedBytes = (this.unjudged ?? []).reduce((sum, { frame }) => sum + frameCharge(frame), 0);
+    this.open = this.freshBatch(head.next);
+    try {
+      for await (const chunk of readHeaders(this.parts.log, from, head.next, this.parts.turns)) {
+        this.lastTimeMs = wallMs(Math.max(this.lastTimeMs, chunk.lastTimeMs));
+        this.parts.dedup.learn(chunk);
+      }
+    } catch (error) {
+      if (this.closedBy !== undefined) return;
+      this.parts.journal.error("the log could not be read after a conflict; duplicates among its newest messages may pass", { error });
+    }
+    const waiting = this.unjudged ?? [];
+    this.unjudged = undefined;
+    this.unjudgedBytes = 0;
+    for (const entry of waiting) this.take(entry);
+    this.parts.appended([]);
+    this.submit();
+  }
+
+  private wakeWriters(): void {
+    if (!this.isWritable || this.writers.length === 0) return;
+    const { writers } = this;
+    this.writers = [];
+    for (const writer of writers) this.parts.turns.next(writer);
+  }
+}
+
+/** The error of a publish that finds too much waiting before it. */
+export function backlogError(queue: string): BrokerError {
+  return new BrokerError(
+    "PUBLISH_BACKLOG",
+    `queue ${queue} has more waiting to be stored than the server keeps (${2 * LIMITS.openBatchBytesMax} bytes): publish more slowly`,
+    { queue, limit: String(2 * LIMITS.openBatchBytesMax) },
+    BACKLOG_RETRY_MS,
+  );
+}
+
+function answer(batch: OpenBatch): void {
+  for (const { done, outcome } of batch.frames) done(outcome);
+}

@@ -1,0 +1,33 @@
+import type { Offset } from "../core/units.js";
+
+/**
+ * Keys in a queue's State. Names hold no slash, so that no name's keys begin with another's.
+ *
+ *     u/<subscriber>             what the subscriber was made with
+ *     c/<subscriber>             its cursor
+ *     n/<subscriber>             how many dead letters it has
+ *     d/<subscriber>/<offset>    one dead letter, offset in 16 hexadecimal digits
+ */
+const OFFSET_DIGITS = 16;
+
+export const SUBSCRIBER_PREFIX = "u/";
+
+export function subscriberKey(subscriber: string): string {
+  return SUBSCRIBER_PREFIX + subscriber;
+}
+
+export function cursorKey(subscriber: string): string {
+  return `c/${subscriber}`;
+}
+
+export function deadLetterCountKey(subscriber: string): string {
+  return `n/${subscriber}`;
+}
+
+export function deadLetterPrefix(subscriber: string): string {
+  return `d/${subscriber}/`;
+}
+
+export function deadLetterKey(subscriber: string, at: Offset): string {
+  return deadLetterPrefix(subscriber) + at.toString(16).padStart(OFFSET_DIGITS, "0");
+}

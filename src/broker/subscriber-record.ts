@@ -1,0 +1,47 @@
+import type { StartPoint } from "../core/session.js";
+import { offset, wallMs } from "../core/units.js";
+import type { WallMs } from "../core/units.js";
+import { encodeRecord, JsonRecord, RecordCorrupt } from "./json-record.js";
+
+/** What a durable subscriber was made with. */
+export interface SubscriberRecord {
+  readonly name: string;
+  /** Its filter's patterns, sorted; empty: everything. */
+  readonly events: readonly string[];
+  readonly createTimeMs: WallMs;
+  /** Where it began, as asked for or by default. */
+  readonly start: StartPoint;
+}
+
+export function encodeSubscriberRecord({ events, createTimeMs, start }: SubscriberRecord): Buffer {
+  const startOffset = start.kind === "after_offset" ? start.offset : 0;
+  return encodeRecord({ events, createTimeMs, start: start.kind, startOffset });
+}
+
+/** RecordCorrupt on bytes that `encodeSubscriberRecord` did not make. */
+export function decodeSubscriberRecord(name: string, bytes: Buffer): SubscriberRecord {
+  const record = new JsonRecord(bytes, `the record of subscriber ${name}`);
+  return {
+    name,
+    events: record.texts("events"),
+    createTimeMs: wallMs(record.count("createTimeMs")),
+    start: startPoint(name, record.text("start"), record.count("startOffset")),
+  };
+}
+
+/** Whether two starts are the same wish. */
+export function sameStart(a: StartPoint, b: StartPoint): boolean {
+  if (a.kind !== b.kind) return false;
+  return a.kind !== "after_offset" || b.kind !== "after_offset" || a.offset === b.offset;
+}
+
+/** A start in words, for messages. */
+export function startText(start: StartPoint): string {
+  return start.kind === "after_offset" ? `after offset ${start.offset}` : start.kind;
+}
+
+function startPoint(name: string, kind: string, startOffset: number): StartPoint {
+  if (kind === "earliest" || kind === "latest") return { kind };
+  if (kind === "after_offset") return { kind, offset: offset(startOffset) };
+  throw new RecordCorrupt(`subscriber ${name} has the unknown start ${kind}`);
+}

@@ -1,0 +1,263 @@
+import { BrokerError } from "../core/errors.js";
+import type { SessionId, WaitingFor } from "../core/session.js";
+import type { Effect } from "../core/subscription/effects.js";
+import type { Fact, SessionSettings } from "../core/subscription/facts.js";
+import type { Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
+import { offset } from "../core/units.js";
+import type { Offset } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Journal } from "../ports/journal.js";
+import type { Log } from "../ports/log.js";
+import type { State } from "../ports/state.js";
+import type { Turns } from "../ports/turns.js";
+import { BacklogCounter } from "./backlog-counter.js";
+import { Burial } from "./burial.js";
+import { ChunkSource } from "./chunk-source.js";
+import type { LoadedFact } from "./chunk-source.js";
+import { CursorWriter } from "./cursor-writer.js";
+import type { DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
+import type { LiveSession, SessionHome } from "./live-session.js";
+import type { Alarm, Scheduler } from "./scheduler.js";
+import type { QueueTail } from "./tail-cache.js";
+
+/** Loading a subscriber again takes a few reads. */
+const MOVED_RETRY_MS = 100;
+
+/** What all subscriptions of one queue share. */
+export interface DriverParts {
+  readonly log: Log;
+  readonly state: State;
+  readonly tail: QueueTail;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly turns: Turns;
+  readonly journal: Journal;
+}
+
+/** Who keeps the driver. */
+export interface DriverOwner {
+  /** The committed offset may have moved. */
+  cursorSaved(): void;
+  /** The last session has gone. */
+  emptied(driver: SubscriptionDriver): void;
+  /** The driver is over, its sessions are ended: what is stored has to be loaded again. */
+  cursorLost(driver: SubscriptionDriver): void;
+  sessionOver(id: SessionId): void;
+}
+
+/**
+ * Runs one subscription: everything that happens becomes a fact, every effect is carried out in order. Facts that effects
+ * bring about wait until the step at hand is done, so the machine is never re-entered.
+ */
+export class SubscriptionDriver implements SessionHome {
+  readonly name: string;
+  private readonly sessions = new Map<SessionId, LiveSession>();
+  private readonly source: ChunkSource;
+  private readonly backlog: BacklogCounter;
+  private readonly alarm: Alarm;
+  /** Undefined for an ephemeral subscription, which stores nothing. */
+  private readonly cursor: CursorWriter | undefined;
+  private readonly burial: Burial;
+  private facts: Fact[] = [];
+  private stepping = false;
+  private over = false;
+
+  /** @param stored undefined for an ephemeral subscription */
+  constructor(
+    private readonly settings: SubscriptionSettings,
+    private readonly machine: Subscription,
+    private readonly parts: DriverParts,
+    private readonly owner: DriverOwner,
+    stored: StoredCursor | undefined,
+  ) {
+    const { log, state, tail, clock, scheduler, turns, journal } = parts;
+    this.name = settings.name;
+    this.source = new ChunkSource(log, tail, turns, journal);
+    this.backlog = new BacklogCounter(settings.name, settings.filter, log, tail, turns, journal, machine.counts().next);
+    this.alarm = scheduler.alarm(() => {
+      this.post({ type: "time_passed" });
+    });
+    this.burial = new Burial(settings.name, log, tail, clock, {
+      bury: (copies, offsets) => this.bury(copies, offsets),
+      burialFailed: (error) => {
+        this.lose(error);
+      },
+    });
+    if (stored === undefined) return;
+    this.cursor = new CursorWriter(settings.name, state, clock, scheduler, stored, {
+      encodeCursor: () => machine.encodeCursor(),
+      cursorSaved: (version) => {
+        this.post({ type: "cursor_saved", version });
+        this.owner.cursorSaved();
+      },
+      cursorLost: (error) => {
+        this.lose(error);
+      },
+    });
+  }
+
+  get filter(): SubscriptionSettings["filter"] {
+    return this.settings.filter;
+  }
+
+  get events(): readonly string[] {
+    return this.settings.filter.patterns;
+  }
+
+  get isOver(): boolean {
+    return this.over;
+  }
+
+  get sessionCount(): number {
+    return this.sessions.size;
+  }
+
+  get deadLetterCount(): number {
+    return this.cursor?.deadLetters ?? 0;
+  }
+
+  counts(): SubscriptionCounts {
+    return this.machine.counts();
+  }
+
+  inFlight(session: SessionId): number {
+    return this.machine.inFlight(session);
+  }
+
+  waitingFor(session: SessionId): WaitingFor | undefined {
+    return this.machine.waitingFor(session);
+  }
+
+  committedOffset(): Offset {
+    return this.machine.counts().committedOffset;
+  }
+
+  headOffset(): Offset {
+    return offset(this.parts.log.head().next - 1);
+  }
+
+  /** Matching messages that are neither settled nor in flight, as far as counted. */
+  backlogCount(): number {
+    const { unsettled, inFlight, next } = this.machine.counts();
+    return unsettled - inFlight + this.backlog.ahead(next);
+  }
+
+  /** The same, after counting to the head of now. */
+  async countBacklog(): Promise<number> {
+    await this.backlog.counted(this.machine.counts().next);
+    return this.backlogCount();
+  }
+
+  attach(session: LiveSession, settings: SessionSettings): void {
+    this.sessions.set(session.id, session);
+    this.post({ type: "head_advanced", head: this.headOffset() });
+    this.post({ type: "session_opened", session: session.id, settings });
+  }
+
+  /** A session ended, whoever ended it. */
+  sessionOver(session: LiveSession, graceful: boolean): void {
+    if (!this.sessions.delete(session.id)) return;
+    this.owner.sessionOver(session.id);
+    this.post({ type: "session_ended", session: session.id, graceful });
+    if (this.sessions.size === 0) this.owner.emptied(this);
+  }
+
+  /** Messages up to the head are durable. Nobody is woken for a subscription that sleeps. */
+  headAdvanced(): void {
+    if (this.sessions.size > 0) this.post({ type: "head_advanced", head: this.headOffset() });
+  }
+
+  /** Takes a fact, now or after the one at hand. Facts after the end are dropped. */
+  post(fact: Fact): void {
+    if (this.over) return;
+    this.facts.push(fact);
+    if (!this.stepping) this.stepAll();
+  }
+
+  /** Resolves when everything settled so far is durable. */
+  async flush(): Promise<void> {
+    await this.cursor?.flush();
+  }
+
+  /** Ends every session with this error, then stops for good. What is stored stays. */
+  close(error: BrokerError): void {
+    for (const session of [...this.sessions.values()]) session.end(error, true);
+    this.over = true;
+    this.facts = [];
+    this.alarm.clear();
+    this.burial.close();
+    this.cursor?.close();
+  }
+
+  private stepAll(): void {
+    this.stepping = true;
+    for (let fact = this.facts.shift(); fact !== undefined; fact = this.facts.shift()) {
+      for (const effect of this.machine.step(fact, this.parts.clock.now())) this.run(effect);
+    }
+    this.stepping = false;
+    if (this.over) return;
+    this.cursor?.pump();
+    const wake = this.machine.nextWake();
+    if (wake === undefined) this.alarm.clear();
+    else this.alarm.set(wake);
+  }
+
+  private run(effect: Effect): void {
+    switch (effect.type) {
+      case "load":
+        this.load(effect.from);
+        return;
+      case "deliver":
+        this.sessions.get(effect.session)?.deliver(effect.batch, effect.parts);
+        return;
+      case "save_cursor":
+        this.cursor?.request(effect.urgent);
+        return;
+      case "confirm":
+        this.sessions.get(effect.session)?.confirm(effect.requestIds, effect.failures, effect.committedOffset);
+        return;
+      case "bury":
+        this.burial.add(effect.deadLetters);
+        return;
+      case "gap":
+        this.sessions.get(effect.session)?.gap(effect.first, effect.last, effect.matchingCount);
+        return;
+      case "notice":
+        this.sessions.get(effect.session)?.notice(effect.reason, effect.detail, effect.range);
+        return;
+      case "finish_session":
+        this.sessions.get(effect.session)?.finish();
+        return;
+    }
+  }
+
+  private load(from: Offset): void {
+    const cached = this.source.cached(from);
+    if (cached !== undefined) {
+      this.loaded(cached);
+      return;
+    }
+    this.source.read(from, this.settings.filter, (fact) => {
+      this.loaded(fact);
+    });
+  }
+
+  private loaded(fact: LoadedFact): void {
+    if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks);
+    this.post(fact);
+  }
+
+  private bury(copies: readonly DeadLetterCopy[], offsets: readonly Offset[]): Promise<void> {
+    if (this.over || this.cursor === undefined) return Promise.resolve();
+    this.cursor.addCopies(copies);
+    this.post({ type: "dead_letters_copied", offsets });
+    return this.cursor.flush();
+  }
+
+  private lose(error: unknown): void {
+    if (this.over) return;
+    this.parts.journal.warn("a subscriber's stored state is not what it was; it is loaded again", { subscriber: this.name, error });
+    this.close(new BrokerError("SUBSCRIPTION_MOVED", `the state of subscriber ${this.name} was changed elsewhere: connect again`, { subscriber: this.name }, MOVED_RETRY_MS));
+    this.owner.cursorLost(this);
+  }
+}
