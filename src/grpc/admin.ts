@@ -20,7 +20,7 @@ import {
 import type { BrokerApi, ClientInfo } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { checkName, checkText } from "../core/names.js";
+import { checkName, checkText, invalidField } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { queueSettings } from "./from-wire.js";
@@ -107,6 +107,7 @@ class AdminCalls {
     const request = decodeRequest(ListClientsRequest, "ListClientsRequest", bytes);
     const queue = request.queue === "" ? undefined : checkName("queue", request.queue);
     const subscriber = request.subscriber === "" ? undefined : checkName("subscriber", request.subscriber);
+    if (queue === undefined && subscriber !== undefined) throw invalidField("queue", "", "the queue of the subscriber that is asked for");
     const scope = `clients ${request.queue} ${request.subscriber}`;
     const query = pageQuery(scope, request.pageSize, request.pageToken);
     const found = this.clients(queue, subscriber, query.after, query.size + 1);

@@ -18,6 +18,9 @@ const ADDED_BYTES_MAX = 32;
 /** A publish time that takes as many bytes as any until the year 2286, so that a size does not depend on the clock. */
 const WIDEST_TIME = wallMs(9_999_999_999_999);
 
+/** Fields of `when`, as the `.proto` spells them. */
+const WHEN_FIELDS = { delay: "delay", deliverTime: "deliver_time" } as const;
+
 /** The answer to a field that the contract has and this server has not yet: never silence. */
 export function notBuiltYet(field: string): BrokerError {
   return new BrokerError("NOT_BUILT_YET", `${field} is part of the contract, but this server does not serve it yet; leave it out`, { field });
@@ -30,8 +33,7 @@ export function notBuiltYet(field: string): BrokerError {
 export function newMessage(field: string, wire: WireMessage | undefined, requestBytes: number): NewMessage {
   if (wire === undefined) throw invalidField(field, "", "a message");
   if (wire.ttl !== undefined) throw notBuiltYet(`${field}.ttl`);
-  if (wire.when?.$case === "delay") throw notBuiltYet(`${field}.delay`);
-  if (wire.when?.$case === "deliverTime") throw notBuiltYet(`${field}.deliver_time`);
+  if (wire.when !== undefined) throw notBuiltYet(`${field}.${WHEN_FIELDS[wire.when.$case]}`);
   const message: NewMessage = {
     event: checkEvent(`${field}.event`, wire.event),
     payload: payload(wire.body),
@@ -46,10 +48,18 @@ export function newMessage(field: string, wire: WireMessage | undefined, request
   return message;
 }
 
+/** As `newMessage`, for a message among others: those cannot be put off. */
+export function batchedMessage(field: string, wire: WireMessage, requestBytes: number): NewMessage {
+  if (wire.when !== undefined) {
+    throw invalidField(`${field}.${WHEN_FIELDS[wire.when.$case]}`, "set", "nothing: only a message that is published alone, with Publish, may be put off");
+  }
+  return newMessage(field, wire, requestBytes);
+}
+
 /** The messages of one batch, all valid and small enough together; the first bad one is thrown. */
 export function newMessages(field: string, wire: readonly WireMessage[], requestBytes: number): readonly NewMessage[] {
   checkMessageCount(field, wire.length);
-  const messages = wire.map((message, i) => newMessage(`${field}[${i}]`, message, requestBytes));
+  const messages = wire.map((message, i) => batchedMessage(`${field}[${i}]`, message, requestBytes));
   checkBatchSize(field, messages, requestBytes);
   return messages;
 }

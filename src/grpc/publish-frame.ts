@@ -4,7 +4,7 @@ import { BrokerError } from "../core/errors.js";
 import type { NewMessage } from "../core/message.js";
 import { checkName } from "../core/names.js";
 import { offset, wallMs } from "../core/units.js";
-import { checkBatchSize, checkMessageCount, newMessage, newMessages } from "./from-wire.js";
+import { batchedMessage, checkBatchSize, checkMessageCount, newMessages } from "./from-wire.js";
 
 /** What one frame of a PublishStream asks of the broker, and how the broker's outcome answers the frame as it was sent. */
 export interface PreparedFrame {
@@ -39,7 +39,7 @@ export function prepareFrame(request: PublishStreamRequest, requestBytes: number
   const refused: MessageOutcome[] = [];
   request.messages.forEach((message, index) => {
     try {
-      messages.push(newMessage(`messages[${index}]`, message, requestBytes));
+      messages.push(batchedMessage(`messages[${index}]`, message, requestBytes));
       indexes.push(index);
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;

@@ -1,0 +1,155 @@
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { AdminServiceService } from "../../generated/tidemark/v1/admin_service.js";
+import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
+import { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
+import { adminHandlers } from "./admin.js";
+import type { OpenCall, RawCall } from "./call-flow.js";
+import { endWithError } from "./call-flow.js";
+import { rawService } from "./codec.js";
+import { publish, publishBatch } from "./publish.js";
+import { PublishStreamCall } from "./publish-stream.js";
+import { DescriptorIndex } from "./reflection/descriptor-index.js";
+import { addReflection } from "./reflection/reflection.js";
+import { healthDescriptor, reflectionDescriptor } from "./reflection/standard-services.js";
+import { SubscribeCall } from "./subscribe.js";
+import type { SubscribeContext } from "./subscribe.js";
+import { methodNotBuiltYet, refuse } from "./unary.js";
+
+/** Room for the fields around a largest publish batch, so that our own limit answers before the transport's. */
+const RECEIVE_HEADROOM_BYTES = 64 * 1024;
+
+const HEALTH_SERVICES = ["", "tidemark.v1.BrokerService", "tidemark.v1.AdminService"];
+
+const SERVER_OPTIONS = {
+  "grpc.max_receive_message_length": LIMITS.transportBytesMax + RECEIVE_HEADROOM_BYTES,
+  "grpc.max_send_message_length": -1,
+  // A dead peer is noticed within 40 s. grpc-js answers however many pings a client sends.
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.max_concurrent_streams": 1_000,
+  // Channelz would keep records of every connection and tell them to anybody.
+  "grpc.enable_channelz": 0,
+};
+
+/** What the server needs besides the broker. */
+export interface GrpcServerContext extends SubscribeContext {
+  /** The encoded FileDescriptorSet of the contract, imports included. */
+  readonly descriptors: Uint8Array;
+}
+
+/** The gRPC side of the process. Constructed deaf; `listen` opens the socket. */
+export class GrpcServer {
+  private readonly server = new Server(SERVER_OPTIONS);
+  private readonly health = new HealthImplementation();
+  private readonly openCalls = new Set<OpenCall>();
+  private draining: BrokerError | undefined;
+
+  constructor(private readonly context: GrpcServerContext) {
+    this.setHealth("NOT_SERVING");
+    this.health.addToServer(this.server);
+    this.addServices();
+  }
+
+  /**
+   * Starts to serve. Rejects when the address cannot be had.
+   * @param address as grpc-js takes it: `host:port`, `[ipv6]:port`, `unix:path`
+   * @returns the port; the one that was chosen when it was 0. Means nothing for a Unix socket.
+   */
+  async listen(address: string): Promise<number> {
+    const port = await new Promise<number>((resolve, reject) => {
+      this.server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+      });
+    });
+    this.setHealth("SERVING");
+    return port;
+  }
+
+  /**
+   * Lets go of what can be let go of: health says NOT_SERVING, calls without a session end with `error` once they are
+   * answered, new ones are refused. Open sessions are the broker's to end.
+   */
+  drain(error: BrokerError): void {
+    this.draining = error;
+    this.setHealth("NOT_SERVING");
+    for (const call of [...this.openCalls]) call.drain(error);
+  }
+
+  /** Closes the socket and waits for what is still running, at most `graceMs`; then cuts. Resolves when nothing is left. */
+  async close(graceMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cut = setTimeout(() => {
+        this.server.forceShutdown();
+        resolve();
+      }, graceMs);
+      this.server.tryShutdown(() => {
+        clearTimeout(cut);
+        resolve();
+      });
+    });
+    this.server.forceShutdown();
+  }
+
+  private addServices(): void {
+    const { broker, journal, descriptors } = this.context;
+    this.addService(BrokerServiceService, {
+      publish: publish(broker, journal),
+      publishBatch: publishBatch(broker, journal),
+      publishStream: (call: RawCall) => {
+        this.track(call, (onOver) => new PublishStreamCall(call, broker, journal, onOver));
+      },
+      subscribe: (call: RawCall) => {
+        this.track(call, (onOver) => new SubscribeCall(call, this.context, onOver));
+      },
+    });
+    this.addService(AdminServiceService, adminHandlers(broker, journal));
+    const index = new DescriptorIndex();
+    index.addSet(descriptors);
+    index.addFile(healthDescriptor());
+    index.addFile(reflectionDescriptor("grpc.reflection.v1"));
+    index.addFile(reflectionDescriptor("grpc.reflection.v1alpha"));
+    addReflection(this.server, index);
+  }
+
+  /** Methods without a handler answer that they are not served yet. */
+  private addService(generated: Parameters<typeof rawService>[0], handlers: UntypedServiceImplementation): void {
+    const service = rawService(generated);
+    const all: UntypedServiceImplementation = {};
+    for (const [name, { path, responseStream }] of Object.entries(service)) {
+      all[name] = handlers[name] ?? this.notBuiltYet(path.slice(1), responseStream);
+    }
+    this.server.addService(service, all);
+  }
+
+  private notBuiltYet(method: string, responseStream: boolean): handleUnaryCall<Buffer, Buffer> | ((call: RawCall) => void) {
+    const error = methodNotBuiltYet(method);
+    if (responseStream) {
+      return (call: RawCall) => {
+        endWithError(call, error);
+      };
+    }
+    const answer: handleUnaryCall<Buffer, Buffer> = (_call, callback) => {
+      refuse(callback, error, this.context.journal, method);
+    };
+    return answer;
+  }
+
+  private track(call: RawCall, open: (onOver: () => void) => OpenCall): void {
+    if (this.draining !== undefined) {
+      endWithError(call, this.draining);
+      return;
+    }
+    const opened: OpenCall = open(() => {
+      this.openCalls.delete(opened);
+    });
+    this.openCalls.add(opened);
+  }
+
+  private setHealth(status: "SERVING" | "NOT_SERVING"): void {
+    for (const service of HEALTH_SERVICES) this.health.setStatus(service, status);
+  }
+}
