@@ -190,7 +190,7 @@ export interface Queue {
   dedupWindow:
     | Duration
     | undefined;
-  /** How many ids are remembered at most, the newest ones. 0: 1,000,000. */
+  /** How many ids are remembered, the newest ones; some thousands more may be. 0: 1,000,000. */
   dedupIdsMax: bigint;
   /** What its subscribers inherit. */
   subscriberDefaults:

@@ -712,7 +712,7 @@ export interface Deliveries {
   backlogCount: bigint;
   /**
    * Why the last attempt ended, in the words of the consumer that asked for the retry. Empty: no reason
-   * was given.
+   * was given, or it was too long to be kept across a restart together with many others.
    */
   lastReason: string;
   /**
