@@ -33,6 +33,8 @@ describe("a server that is killed at random", () => {
   let server: ServerProcess;
   let address: string | undefined;
   let killsInCommit = 0;
+  let lives: Promise<void> = Promise.resolve();
+  let isOver = false;
 
   before(async () => {
     if (spawnSync("strace", ["-V"]).status !== 0) {
@@ -42,6 +44,8 @@ describe("a server that is killed at random", () => {
   });
 
   after(async () => {
+    isOver = true;
+    await lives;
     if (server.running) await server.kill();
     await dataDir.remove();
   });
@@ -64,6 +68,14 @@ describe("a server that is killed at random", () => {
       killsInCommit++;
       recording.add({ type: "server_killed", unanswered: recording.unanswered });
     }
+  }
+
+  /** The server that runs already is the first to die; the last one stays. */
+  async function liveAndDieOften(dice: SeededRandom): Promise<void> {
+    await delay(dice.between(LIFE_MS_MIN, LIFE_MS_MAX));
+    await killNow();
+    for (let kill = 1; kill < KILLS && !isOver; kill++) await liveAndDie(dice);
+    await start();
   }
 
   async function killNow(): Promise<void> {
@@ -118,13 +130,7 @@ describe("a server that is killed at random", () => {
     // A failure in the load ends the test at once, not after the last kill.
     const failure = Promise.all([publishing, consuming]).then(() => undefined);
 
-    const lives = (async () => {
-      const dice = random.fork();
-      await delay(dice.between(LIFE_MS_MIN, LIFE_MS_MAX));
-      await killNow();
-      for (let kill = 1; kill < KILLS; kill++) await liveAndDie(dice);
-      await start();
-    })();
+    lives = liveAndDieOften(random.fork());
     await Promise.race([lives, failure]);
     await lives;
 

@@ -34,7 +34,7 @@ export class LoadSubscriber {
   /** Resolves after `stop`. Rejects when the server broke the protocol. */
   async run(): Promise<void> {
     const { leaves, random, stubs } = this.options;
-    while (!this.stopping) {
+    for (;;) {
       await stubs.ready();
       if (this.stopping) return;
       this.session = new LoadSession(this.options, this.draining);

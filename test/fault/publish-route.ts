@@ -47,8 +47,8 @@ export function batchRoute(stubs: Stubs, queue: string): PublishRoute {
 }
 
 interface Waiting {
-  resolve(answer: FrameAnswer): void;
-  reject(error: Error): void;
+  readonly resolve: (answer: FrameAnswer) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** Opens a PublishStream when there is none, and fails all that waits on it when it breaks. */
