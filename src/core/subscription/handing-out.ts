@@ -1,4 +1,4 @@
-import type { BatchFacts } from "../session.js";
+import type { BatchFacts, SessionId } from "../session.js";
 import { offset, type MonotonicMs, type Offset } from "../units.js";
 import { BatchDraft } from "./batch-draft.js";
 import type { Effect } from "./effects.js";
@@ -14,7 +14,7 @@ const FRESH: Trouble = { attempt: 1, deliveryCount: 1, cause: "NEW", lastReason:
  * room. Asks for a chunk only when a session could take something of it.
  */
 export class HandingOut {
-  private turn = 0;
+  private lastServed: SessionId | undefined;
   /** The session that takes nothing more, so that a suspect can go to it alone. Chosen anew each time. */
   private reserved: SessionState | undefined;
 
@@ -135,20 +135,21 @@ export class HandingOut {
       leaseMs: session.isAuto ? 0 : session.settings.ackTimeoutMs,
     };
     session.handOut(draft.finish(batch, now, alone));
+    this.lastServed = session.id;
     effects.push({ type: "deliver", session: session.id, batch, parts: draft.deliveryParts, messages: draft.count, bytes: draft.bytes });
   }
 
-  /** The next session, in turn, that may take a batch. */
+  /** The next session, in turn after the one served last, that may take a batch. */
   private nextTaker(): SessionState | undefined {
-    const sessions = [...this.state.sessions.values()];
-    for (let step = 0; step < sessions.length; step++) {
-      const at = (this.turn + step) % sessions.length;
-      const session = sessions[at];
-      if (session === undefined || session === this.reserved || !session.canTake) continue;
-      this.turn = at + 1;
-      return session;
+    let first: SessionState | undefined;
+    let passedLast = false;
+    for (const session of this.state.sessions.values()) {
+      const mayTake = session !== this.reserved && session.canTake;
+      if (mayTake && passedLast) return session;
+      if (mayTake) first ??= session;
+      if (session.id === this.lastServed) passedLast = true;
     }
-    return undefined;
+    return first;
   }
 
   /** A session with nothing in flight, for a suspect. */

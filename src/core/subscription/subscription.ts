@@ -209,9 +209,12 @@ export class Subscription {
       state.head = offset(Math.max(state.head, chunk.last));
       state.loaded.add(new LoadedChunk(chunk, state.settings.filter, state.settings.name));
     }
+    if (wanted === undefined) return;
     const first = fact.chunks[0]?.first;
-    // The answer begins behind what was asked for: what lay there is gone.
-    if (wanted !== undefined && first !== undefined && first > wanted) this.lose(wanted, offset(first - 1), effects);
+    // The answer begins behind what was asked for: what lay there is gone. No answer at all: the log ends before that.
+    if (first === undefined && wanted >= state.next) state.head = offset(wanted - 1);
+    else if (first === undefined) this.lose(wanted, offset(state.next - 1), effects);
+    else if (first > wanted) this.lose(wanted, offset(first - 1), effects);
   }
 
   private settle(fact: Extract<Fact, { type: "settle_received" }>, now: Now, effects: Effect[]): void {
