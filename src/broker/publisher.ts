@@ -51,6 +51,7 @@ export class Publisher {
   private unjudgedBytes = 0;
   private closedBy: BrokerError | undefined;
   private writers: (() => void)[] = [];
+  private flushed: (() => void)[] = [];
 
   /** @param lastTimeMs publish time of the newest message ever stored; publish times never go back behind it */
   constructor(
@@ -59,11 +60,6 @@ export class Publisher {
   ) {
     this.judge = new FrameJudge(parts.dedup, parts.matches);
     this.open = this.freshBatch(parts.log.head().next);
-  }
-
-  /** True while something published is not yet answered. */
-  get isBusy(): boolean {
-    return this.inFlight !== undefined || this.open.frames.length > 0 || this.unjudged !== undefined;
   }
 
   /** See BrokerApi.publish. */
@@ -91,6 +87,14 @@ export class Publisher {
     else this.writers.push(f);
   }
 
+  /** Resolves when everything published so far was answered. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.isIdle) resolve();
+      else this.flushed.push(resolve);
+    });
+  }
+
   /** The queue is gone: everything unanswered and everything to come gets this error. */
   close(error: BrokerError): void {
     if (this.closedBy !== undefined) return;
@@ -101,6 +105,11 @@ export class Publisher {
     this.open = this.freshBatch(this.open.next);
     for (const { done } of waiting) done({ ok: false, error });
     this.wakeWriters();
+    this.tellFlushed();
+  }
+
+  private get isIdle(): boolean {
+    return this.inFlight === undefined && this.unjudged === undefined && this.open.frames.length === 0;
   }
 
   private get isWritable(): boolean {
@@ -149,6 +158,7 @@ export class Publisher {
     if (batch.count === 0) {
       answer(batch);
       this.wakeWriters();
+      this.tellFlushed();
       return;
     }
     this.inFlight = batch;
@@ -172,6 +182,7 @@ export class Publisher {
     answer(batch);
     this.parts.appended(chunks);
     if (this.open.frames.length > 0) this.kick();
+    this.tellFlushed();
   }
 
   private failed(batch: OpenBatch, error: unknown): void {
@@ -211,6 +222,13 @@ export class Publisher {
     for (const entry of waiting) this.take(entry);
     this.parts.appended([]);
     this.submit();
+  }
+
+  private tellFlushed(): void {
+    if (this.flushed.length === 0 || !this.isIdle) return;
+    const { flushed } = this;
+    this.flushed = [];
+    for (const resolve of flushed) resolve();
   }
 
   private wakeWriters(): void {

@@ -1,3 +1,4 @@
+import type { Chunk } from "../core/chunk.js";
 import { BrokerError } from "../core/errors.js";
 import type { SessionId, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
@@ -38,6 +39,8 @@ export interface DriverParts {
 export interface DriverOwner {
   /** The committed offset may have moved. */
   cursorSaved(): void;
+  /** The first session came. */
+  awoke(driver: SubscriptionDriver): void;
   /** The last session has gone. */
   emptied(driver: SubscriptionDriver): void;
   /** The driver is over, its sessions are ended: what is stored has to be loaded again. */
@@ -150,6 +153,7 @@ export class SubscriptionDriver implements SessionHome {
 
   attach(session: LiveSession, settings: SessionSettings): void {
     this.sessions.set(session.id, session);
+    if (this.sessions.size === 1) this.owner.awoke(this);
     this.post({ type: "head_advanced", head: this.headOffset() });
     this.post({ type: "session_opened", session: session.id, settings });
   }
@@ -162,9 +166,15 @@ export class SubscriptionDriver implements SessionHome {
     if (this.sessions.size === 0) this.owner.emptied(this);
   }
 
-  /** Messages up to the head are durable. Nobody is woken for a subscription that sleeps. */
+  /** Messages up to the head are durable. */
   headAdvanced(): void {
-    if (this.sessions.size > 0) this.post({ type: "head_advanced", head: this.headOffset() });
+    this.post({ type: "head_advanced", head: this.headOffset() });
+  }
+
+  /** Without a session: moves over what the filter passes of these chunks, up to the first message that it takes. */
+  leadOver(headers: readonly Chunk[]): void {
+    this.post({ type: "head_advanced", head: this.headOffset() });
+    this.post({ type: "chunks_loaded", chunks: headers });
   }
 
   /** Takes a fact, now or after the one at hand. Facts after the end are dropped. */

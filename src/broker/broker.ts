@@ -1,0 +1,228 @@
+import { BrokerError } from "../core/errors.js";
+import type { OpenSession, SessionId } from "../core/session.js";
+import { monotonicMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Durability, Engine } from "../ports/engine.js";
+import type { Journal } from "../ports/journal.js";
+import type { Random } from "../ports/random.js";
+import type { Turns } from "../ports/turns.js";
+import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, Session, SessionSink, SubscriberInfo } from "./api.js";
+import { ClientRegistry } from "./client-registry.js";
+import type { Queue } from "./queue.js";
+import { QueueRegistry } from "./queue-registry.js";
+import { Scheduler } from "./scheduler.js";
+import type { BrokerSettings } from "./settings.js";
+import { TailCache } from "./tail-cache.js";
+import { WaitingPublishes } from "./waiting-publishes.js";
+
+/** Newest messages kept in memory for live subscribers, over all queues. */
+const TAIL_BYTES_MAX = 64 * 1024 * 1024;
+/** Open sessions of one process: each costs some kilobytes, and a stream of the transport. */
+const SESSIONS_MAX = 20_000;
+/** When a client that was sent away may try again: by then another process may listen. */
+const RECONNECT_AFTER_MS = 1_000;
+/** How long the last commit may take when the broker stops, after its sessions have ended. */
+const LAST_COMMIT_MS = 5_000;
+
+/** What a broker is made of. */
+export interface BrokerParts {
+  /** Open, and not shared with another broker. It stays open when the broker stops. */
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly turns: Turns;
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly settings: BrokerSettings;
+}
+
+/** The broker without a transport: queues, publishers, subscribers, on one engine. */
+export class Broker implements BrokerApi {
+  readonly durability: Durability;
+  private readonly scheduler: Scheduler;
+  private readonly clients = new ClientRegistry();
+  private readonly queues: QueueRegistry;
+  private readonly waiting = new Map<string, WaitingPublishes>();
+  private opening = 0;
+  private stopping: Promise<void> | undefined;
+
+  constructor(private readonly parts: BrokerParts) {
+    const { engine, clock, turns, random, journal, settings } = parts;
+    this.durability = engine.durability;
+    this.scheduler = new Scheduler(clock);
+    this.queues = new QueueRegistry({
+      ...{ engine, clock, turns, random, journal, settings },
+      scheduler: this.scheduler,
+      tails: new TailCache(TAIL_BYTES_MAX),
+      clients: this.clients,
+    });
+  }
+
+  /** Loads the catalog. Once, before any other call. */
+  async start(): Promise<void> {
+    await this.queues.load();
+  }
+
+  /**
+   * Takes no new work, tells every session to go, and waits up to `graceMs` for what they hold to be settled; then gives the
+   * rest back uncounted and waits for the last commit. Later calls join the first.
+   */
+  stop(graceMs: number): Promise<void> {
+    this.stopping ??= this.drainAll(graceMs);
+    return this.stopping;
+  }
+
+  publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
+    if (this.stopping !== undefined) {
+      this.parts.turns.next(() => {
+        done({ ok: false, error: drainingError() });
+      });
+      return true;
+    }
+    const waiting = this.waiting.get(frame.queue);
+    if (waiting !== undefined) return waiting.publish(frame, done);
+    const queue = this.queues.find(frame.queue);
+    return queue === undefined ? this.openFor(frame.queue).publish(frame, done) : queue.publish(frame, done);
+  }
+
+  whenWritable(queue: string, f: () => void): void {
+    const target = this.waiting.get(queue) ?? this.queues.find(queue);
+    if (target === undefined) this.parts.turns.next(f);
+    else target.whenWritable(f);
+  }
+
+  async openSession(open: OpenSession, sink: SessionSink): Promise<Session> {
+    this.checkRunning();
+    if (this.clients.size + this.opening >= SESSIONS_MAX) {
+      throw new BrokerError("SESSION_LIMIT", `the server has ${SESSIONS_MAX} sessions open, as many as it allows: close some`, { limit: String(SESSIONS_MAX) });
+    }
+    this.opening++;
+    try {
+      const queue = await this.queueOf(open);
+      this.checkRunning();
+      return await queue.openSession(open, sink, () => {
+        this.checkRunning();
+      });
+    } finally {
+      this.opening--;
+    }
+  }
+
+  async createQueue(settings: QueueSettings): Promise<QueueInfo> {
+    this.checkRunning();
+    if (settings.ordering === "ORDERED") {
+      throw new BrokerError("NOT_BUILT_YET", "ordering ORDERING_ORDERED is not served by this version: leave ordering out", { field: "ordering", value: settings.ordering });
+    }
+    const queue = await this.queues.create(settings);
+    return queue.info();
+  }
+
+  async getQueue(queue: string): Promise<QueueInfo> {
+    return (await this.existing(queue)).info();
+  }
+
+  async listQueues(after: string | undefined, limit: number): Promise<readonly QueueInfo[]> {
+    this.checkRunning();
+    const infos: QueueInfo[] = [];
+    for (const name of this.queues.names(after, limit)) {
+      // It may be deleted while the others are opened.
+      if (this.queues.exists(name)) infos.push((await this.queues.get(name, false)).info());
+    }
+    return infos;
+  }
+
+  async deleteQueue(queue: string): Promise<void> {
+    this.checkRunning();
+    await this.queues.delete(queue);
+  }
+
+  async getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo> {
+    return (await this.existing(queue)).subscriber(subscriber);
+  }
+
+  async listSubscribers(queue: string, after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]> {
+    return (await this.existing(queue)).listSubscribers(after, limit);
+  }
+
+  async deleteSubscriber(queue: string, subscriber: string): Promise<void> {
+    await (await this.existing(queue)).deleteSubscriber(subscriber);
+  }
+
+  listClients(queue: string | undefined, after: SessionId | undefined, limit: number): readonly ClientInfo[] {
+    return this.clients.list(queue, after, limit);
+  }
+
+  private checkRunning(): void {
+    if (this.stopping !== undefined) throw drainingError();
+  }
+
+  private existing(name: string): Promise<Queue> {
+    this.checkRunning();
+    return this.queues.get(name, false);
+  }
+
+  /** The queue that a session names. One that asks for an incarnation never makes another. */
+  private async queueOf({ queue: name, queueId }: OpenSession): Promise<Queue> {
+    if (queueId === "") return this.queues.get(name, this.parts.settings.autoCreateQueues);
+    const queue = this.queues.exists(name) ? await this.queues.get(name, false) : undefined;
+    if (queue?.id === queueId) return queue;
+    const now = queue === undefined ? "does not exist" : `is ${queue.id} now`;
+    throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} ${now}, not ${queueId}: it was deleted, and offsets of it mean nothing any more`, {
+      field: "open.queue_id",
+      value: queueId,
+      queue_id: queue?.id ?? "",
+    });
+  }
+
+  /** Opens a queue for its publishers, who wait in line. */
+  private openFor(name: string): WaitingPublishes {
+    const waiting = new WaitingPublishes(this.parts.turns);
+    this.waiting.set(name, waiting);
+    this.queues.get(name, this.parts.settings.autoCreateQueues).then(
+      (queue) => {
+        this.waiting.delete(name);
+        if (this.stopping === undefined) waiting.handTo(queue);
+        else waiting.refuse(drainingError());
+      },
+      (error: unknown) => {
+        this.waiting.delete(name);
+        if (!(error instanceof BrokerError)) this.parts.journal.error("a queue cannot be opened", { queue: name, error });
+        waiting.refuse(error instanceof BrokerError ? error : new BrokerError("INTERNAL", `queue ${name} cannot be opened`));
+      },
+    );
+    return waiting;
+  }
+
+  private async drainAll(graceMs: number): Promise<void> {
+    const sessions = this.clients.all();
+    this.parts.journal.info("the broker stops", { sessions: sessions.length, graceMs });
+    for (const session of sessions) session.goAway(graceMs, RECONNECT_AFTER_MS, drainingError());
+    await this.within(graceMs, (done) => {
+      this.clients.whenEmpty(done);
+    });
+    for (const session of this.clients.all()) session.end(drainingError(), true);
+    const inTime = await this.within(LAST_COMMIT_MS, (done) => {
+      void Promise.all(this.queues.opened().map((queue) => queue.flush())).then(done);
+    });
+    if (!inTime) this.parts.journal.error("the last commit did not end in time; what was not confirmed comes again", { waitedMs: LAST_COMMIT_MS });
+    for (const queue of this.queues.opened()) queue.close(drainingError());
+    this.scheduler.stop();
+  }
+
+  /** Waits until `f` calls back, but no longer than this; false when it took too long. */
+  private within(ms: number, f: (done: () => void) => void): Promise<boolean> {
+    return new Promise((resolve) => {
+      const alarm = this.scheduler.alarm(() => {
+        resolve(false);
+      });
+      alarm.set(monotonicMs(this.parts.clock.monotonic() + ms));
+      f(() => {
+        alarm.clear();
+        resolve(true);
+      });
+    });
+  }
+}
+
+function drainingError(): BrokerError {
+  return new BrokerError("DRAINING", "the server is stopping: connect again, here or elsewhere", {}, RECONNECT_AFTER_MS);
+}

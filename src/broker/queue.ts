@@ -1,0 +1,233 @@
+import { BrokerError } from "../core/errors.js";
+import type { OpenSession } from "../core/session.js";
+import { offset, wallMs } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Engine } from "../ports/engine.js";
+import type { Journal } from "../ports/journal.js";
+import type { ChunkRecord, Log } from "../ports/log.js";
+import type { Random } from "../ports/random.js";
+import type { Turns } from "../ports/turns.js";
+import type { PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { ClientRegistry } from "./client-registry.js";
+import { DedupIndex } from "./dedup-index.js";
+import { EventMatches } from "./event-matches.js";
+import { LiveSession } from "./live-session.js";
+import { firstSince, readHeaders } from "./log-headers.js";
+import { Publisher } from "./publisher.js";
+import type { QueueRecord } from "./queue-record.js";
+import type { Scheduler } from "./scheduler.js";
+import { sessionTerms } from "./session-terms.js";
+import type { BrokerSettings } from "./settings.js";
+import { Subscribers } from "./subscribers.js";
+import type { DurableSubscriber } from "./subscribers.js";
+import type { QueueTail, TailCache } from "./tail-cache.js";
+import { Trimmer } from "./trimmer.js";
+
+/** What every queue of a broker shares. */
+export interface QueueParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly turns: Turns;
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly tails: TailCache;
+  readonly clients: ClientRegistry;
+  readonly settings: BrokerSettings;
+}
+
+/** One open queue: its log, who publishes to it, who subscribes to it, and what lets go of its old messages. */
+export class Queue {
+  private readonly subscribers: Subscribers;
+  private readonly publisher: Publisher;
+  private readonly trimmer: Trimmer;
+  private readonly tail: QueueTail;
+  private closedBy: BrokerError | undefined;
+
+  private constructor(
+    private readonly record: QueueRecord,
+    private readonly log: Log,
+    private readonly parts: QueueParts,
+    dedup: DedupIndex,
+    lastTimeMs: ReturnType<Clock["wall"]>,
+  ) {
+    const { engine, clock, scheduler, turns, journal, settings } = parts;
+    const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
+    this.tail = parts.tails.forQueue();
+    this.subscribers = new Subscribers({
+      ...{ log, tail: this.tail, clock, scheduler, turns, journal, settings },
+      queue: record.name,
+      state: engine.state(record.id),
+      trimIdle: () => this.trimmer.idle(),
+      changed: () => {
+        matches.forget();
+        this.trimmer.somethingChanged();
+      },
+      cursorSaved: () => {
+        this.trimmer.somethingChanged();
+      },
+      sessionOver: (id) => {
+        parts.clients.remove(id);
+      },
+    });
+    const scope = {
+      settledThrough: () => this.subscribers.settledThrough(),
+      sleepers: () => this.subscribers.sleepers(),
+      dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
+    };
+    this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal);
+    this.publisher = new Publisher(
+      {
+        ...{ log, clock, turns, journal, dedup, matches },
+        hasRoom: () => engine.hasRoom,
+        appended: (chunks) => {
+          this.appended(chunks);
+        },
+      },
+      lastTimeMs,
+    );
+  }
+
+  /** Opens the log, learns the message ids of the dedup window, and loads the subscribers. */
+  static async open(record: QueueRecord, parts: QueueParts): Promise<Queue> {
+    const { engine, clock, turns, settings } = parts;
+    const log = await engine.openLog(record.id);
+    const { next } = log.head();
+    const [newest] = next > 1 ? await log.headers(offset(next - 1), 1) : [];
+    const lastTimeMs = wallMs(newest?.lastTimeMs ?? 0);
+    const dedup = new DedupIndex(settings.dedupWindowMs, settings.dedupIdsMax);
+    const from = await firstSince(log, wallMs(Math.max(clock.wall(), lastTimeMs) - settings.dedupWindowMs), next);
+    for await (const chunk of readHeaders(log, from, next, turns)) {
+      dedup.learn(chunk);
+      dedup.expire(chunk.lastTimeMs);
+    }
+    const queue = new Queue(record, log, parts, dedup, lastTimeMs);
+    await queue.subscribers.load();
+    return queue;
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  /** See BrokerApi.publish. */
+  publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
+    return this.publisher.publish(frame, done);
+  }
+
+  /** See BrokerApi.whenWritable. */
+  whenWritable(f: () => void): void {
+    this.publisher.whenWritable(f);
+  }
+
+  /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
+  async openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
+    const { clock, scheduler, random, settings, clients } = this.parts;
+    const { driver, created } = await this.subscribers.join(open);
+    const backlogCount = await driver.countBacklog();
+    if (this.closedBy !== undefined) throw this.closedBy;
+    mayOpen();
+    if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
+    const terms = sessionTerms(open, settings);
+    const session = new LiveSession(random.id(), open, terms, sink, driver, { clock, scheduler, settings });
+    clients.add(session);
+    sink.opened({
+      sessionId: session.id,
+      queueId: this.id,
+      committedOffset: driver.committedOffset(),
+      headOffset: driver.headOffset(),
+      backlogCount,
+      deadLetterCount: driver.deadLetterCount,
+      ordered: false,
+      ackTimeoutMs: terms.ackTimeoutMs,
+      heartbeatMs: terms.heartbeatMs,
+      flow: terms.flow,
+      events: driver.events,
+      maxAttempts: settings.maxAttempts,
+      created,
+      standby: false,
+      maxUnsettled: settings.maxUnsettled,
+    });
+    session.start();
+    const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
+    driver.attach(session, { clientId: open.clientId, ackMode: open.ackMode, flow, ackTimeoutMs, stop: open.stop, maxBatchMessages, maxBatchBytes });
+    return session;
+  }
+
+  info(): QueueInfo {
+    const { name, ordering, createTimeMs } = this.record;
+    const { first, next, messages, bytes } = this.log.head();
+    return {
+      name,
+      ordering,
+      queueId: this.id,
+      createTimeMs,
+      headOffset: offset(next - 1),
+      firstOffset: first,
+      messageCount: messages,
+      bytes,
+      subscriberCount: this.subscribers.count,
+    };
+  }
+
+  /** See BrokerApi.getSubscriber. */
+  async subscriber(name: string): Promise<SubscriberInfo> {
+    return this.subscriberInfo(this.subscribers.get(name));
+  }
+
+  /** See BrokerApi.listSubscribers. */
+  async listSubscribers(after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]> {
+    const infos: SubscriberInfo[] = [];
+    for (const known of this.subscribers.list(after, limit)) infos.push(await this.subscriberInfo(known));
+    return infos;
+  }
+
+  /** See BrokerApi.deleteSubscriber. */
+  async deleteSubscriber(name: string): Promise<void> {
+    await this.subscribers.delete(name);
+  }
+
+  /** Resolves when everything published and settled so far is durable. */
+  async flush(): Promise<void> {
+    await Promise.all([this.publisher.flush(), this.subscribers.flush()]);
+  }
+
+  /** Ends every session and answers every publish with this error, now and from now on. Touches nothing stored. */
+  close(error: BrokerError): void {
+    this.closedBy ??= error;
+    this.trimmer.stop();
+    this.publisher.close(error);
+    this.subscribers.close(error);
+    this.tail.clear();
+  }
+
+  private appended(chunks: readonly ChunkRecord[]): void {
+    if (this.subscribers.isAwake) for (const { chunk } of chunks) this.tail.push(chunk);
+    else this.tail.clear();
+    this.subscribers.headAdvanced();
+    this.trimmer.somethingChanged();
+  }
+
+  private async subscriberInfo({ record, driver }: DurableSubscriber): Promise<SubscriberInfo> {
+    const backlogCount = await driver.countBacklog();
+    const { committedOffset, inFlight, waitingRetry } = driver.counts();
+    const { ackTimeoutMs, maxAttempts, maxDeliveries, maxUnsettled } = this.parts.settings;
+    return {
+      queue: this.name,
+      name: record.name,
+      events: driver.events,
+      createTimeMs: record.createTimeMs,
+      committedOffset,
+      backlogCount,
+      inFlightCount: inFlight,
+      waitingRetryCount: waitingRetry,
+      deadLetterCount: driver.deadLetterCount,
+      clientCount: driver.sessionCount,
+      ...{ ackTimeoutMs, maxAttempts, maxDeliveries, maxUnsettled },
+    };
+  }
+}

@@ -1,0 +1,135 @@
+import type { Chunk } from "../core/chunk.js";
+import { monotonicMs, offset } from "../core/units.js";
+import type { Offset } from "../core/units.js";
+import type { Clock } from "../ports/clock.js";
+import type { Journal } from "../ports/journal.js";
+import type { Log } from "../ports/log.js";
+import type { Turns } from "../ports/turns.js";
+import { nextTurn } from "./log-headers.js";
+import type { Alarm, Scheduler } from "./scheduler.js";
+import type { SubscriptionDriver } from "./subscription-driver.js";
+
+/** How long after a change a pass starts; what comes meanwhile shares it. */
+const PASS_AFTER_MS = 1_000;
+/** When headers wait only for their dedup window, another look is taken after this. */
+const WINDOW_LOOK_MS = 10_000;
+/** Headers that a sleeping subscriber is shown at once. */
+const HEADERS_AT_ONCE = 64;
+const NOTHING = offset(0);
+
+/** What the trimmer asks of its queue. */
+export interface TrimScope {
+  /** Everything up to it is settled by every named subscriber, durably; 0 while there is none. */
+  settledThrough(): Offset;
+  /** The named subscribers without a session, which cannot move on by themselves. */
+  sleepers(): readonly SubscriptionDriver[];
+  /** The oldest message whose header dedup still needs. */
+  dedupNeedsFrom(): Offset;
+}
+
+/**
+ * Lets go of what every named subscriber has settled. Runs a while after something changed, in slices, beside everything
+ * else. Before each pass sleepers are led over what their filters pass, so that a subscriber that takes nothing of what lies
+ * in the log does not hold it.
+ */
+export class Trimmer {
+  private readonly alarm: Alarm;
+  private pass: Promise<void> = Promise.resolve();
+  private passing = false;
+  private changed = false;
+  private stopped = false;
+  private bodiesThrough = NOTHING;
+  private headersThrough = NOTHING;
+  /** Where a sleeper stands before a message that it takes: it is not led again until it has moved. */
+  private readonly stands = new WeakMap<SubscriptionDriver, Offset>();
+
+  constructor(
+    private readonly scope: TrimScope,
+    private readonly log: Log,
+    private readonly clock: Clock,
+    scheduler: Scheduler,
+    private readonly turns: Turns,
+    private readonly journal: Journal,
+  ) {
+    this.alarm = scheduler.alarm(() => {
+      this.start();
+    });
+  }
+
+  /** Messages came, were settled, or a subscriber came or went. */
+  somethingChanged(): void {
+    this.changed = true;
+    this.wakeIn(PASS_AFTER_MS);
+  }
+
+  /** Resolves when no trim is under way: what is in the log then stays until the event loop's next turn. */
+  async idle(): Promise<void> {
+    while (this.passing) await this.pass;
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.alarm.clear();
+  }
+
+  private wakeIn(ms: number): void {
+    if (this.stopped || this.passing || this.alarm.isSet) return;
+    this.alarm.set(monotonicMs(this.clock.monotonic() + ms));
+  }
+
+  private start(): void {
+    if (this.passing || this.stopped) return;
+    this.passing = true;
+    this.changed = false;
+    this.pass = this.run().then(
+      () => {
+        this.passing = false;
+        if (this.changed) this.wakeIn(PASS_AFTER_MS);
+        else if (this.headersThrough < this.bodiesThrough) this.wakeIn(WINDOW_LOOK_MS);
+      },
+      (error: unknown) => {
+        this.passing = false;
+        if (!this.stopped) this.journal.error("trimming failed; what is settled stays in the log until the next pass", { error });
+        this.wakeIn(WINDOW_LOOK_MS);
+      },
+    );
+  }
+
+  private async run(): Promise<void> {
+    await this.leadSleepers();
+    if (this.stopped) return;
+    const bodiesThrough = offset(Math.max(this.bodiesThrough, this.scope.settledThrough()));
+    const headersThrough = offset(Math.max(this.headersThrough, Math.min(bodiesThrough, this.scope.dedupNeedsFrom() - 1)));
+    if (bodiesThrough === this.bodiesThrough && headersThrough === this.headersThrough) return;
+    await this.log.trim(bodiesThrough, headersThrough);
+    this.bodiesThrough = bodiesThrough;
+    this.headersThrough = headersThrough;
+  }
+
+  /** In the order of where they stand, so that those who stand together share what is read. */
+  private async leadSleepers(): Promise<void> {
+    const behind = this.scope
+      .sleepers()
+      .filter((sleeper) => this.stands.get(sleeper) !== sleeper.counts().next)
+      .sort((a, b) => a.counts().next - b.counts().next);
+    let read: readonly Chunk[] = [];
+    for (const sleeper of behind) {
+      while (!this.stopped && !sleeper.isOver && sleeper.sessionCount === 0) {
+        const { next } = sleeper.counts();
+        const head = this.log.head();
+        if (next >= head.next) break;
+        if (read[0] === undefined || next < read[0].first || next > read[0].last) read = await this.log.headers(next, HEADERS_AT_ONCE);
+        if (!this.lead(sleeper, next, read)) break;
+        await nextTurn(this.turns);
+      }
+    }
+  }
+
+  /** Shows headers to a sleeper; false when it stays where it is. */
+  private lead(sleeper: SubscriptionDriver, next: Offset, headers: readonly Chunk[]): boolean {
+    if (headers.length > 0 && sleeper.sessionCount === 0 && sleeper.counts().next === next) sleeper.leadOver(headers);
+    const moved = sleeper.counts().next > next;
+    if (!moved) this.stands.set(sleeper, next);
+    return moved;
+  }
+}
