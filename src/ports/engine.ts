@@ -32,6 +32,6 @@ export interface Engine {
   readonly hasRoom: boolean;
   /** Resolves when a commit failed: nothing that was not yet answered may be answered. Pending calls stay pending. */
   readonly failed: Promise<EngineFailure>;
-  /** Waits for the commit in flight, then lets go of the data. */
+  /** Waits for what was submitted before, then lets go of the data; idempotent. Later calls reject or stay pending. */
   close(): Promise<void>;
 }

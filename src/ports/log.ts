@@ -72,12 +72,12 @@ export interface Log {
   read(from: Offset, limit: ReadLimit): Promise<readonly Chunk[]>;
   /**
    * Headers only (`body` undefined), also of chunks whose bodies are trimmed: what is left for dedup. From the one that
-   * contains `from`, or the next after it; at most `maxChunks`.
+   * contains `from`, or the next after it; at most `maxChunks`. LogCorrupt as for `read`; never LogOutOfRange.
    */
   headers(from: Offset, maxChunks: number): Promise<readonly Chunk[]>;
   /**
    * Lets go of bodies through `bodiesThrough` and of headers through `headersThrough` (never more). Whole chunks only, in
-   * slices, idempotent, lazy; the newest header always stays, so that offsets are never reused.
+   * slices, idempotent; durable when resolved. The newest header always stays, so that offsets are never reused.
    */
   trim(bodiesThrough: Offset, headersThrough: Offset): Promise<Head>;
 }

@@ -13,6 +13,7 @@ export interface Entry {
 /** One change in a commit. Each key at most once. `value` null deletes. */
 export interface Put {
   readonly key: string;
+  /** Must not change any more: the engine may keep it as it is. */
   readonly value: Buffer | null;
   /** `absent`: only if there is no such key. A token: only if the entry is still that one. `any`: whatever is there. */
   readonly expect: Token | "absent" | "any";
