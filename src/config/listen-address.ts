@@ -37,8 +37,9 @@ function isLoopbackIpv4(host: string): boolean {
 }
 
 function isLoopbackIpv6(host: string): boolean {
-  if (!host.includes(":")) return false;
-  const mapped = /^(?:0*:)*:?ffff:([0-9.]+)$/.exec(host)?.[1];
-  if (mapped !== undefined) return isLoopbackIpv4(mapped);
-  return /^(?:(?:0{1,4}:){7}|(?:0{1,4}:)*:(?:0{1,4}:)*)0{0,3}1$/.test(host);
+  // The URL parser writes every spelling of an IPv6 address in one way, IPv4-mapped ones in hexadecimal.
+  const url = `http://[${host}]/`;
+  if (!host.includes(":") || !URL.canParse(url)) return false;
+  const canonical = new URL(url).hostname;
+  return canonical === "[::1]" || canonical.startsWith("[::ffff:7f");
 }

@@ -1,0 +1,105 @@
+import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { OpenSession } from "../../../src/core/session.js";
+import { offset, wallMs } from "../../../src/core/units.js";
+import type { Durability } from "../../../src/ports/engine.js";
+
+/** A publish that a test has not answered yet. */
+export interface PendingPublish {
+  readonly frame: PublishFrame;
+  readonly done: (outcome: PublishOutcome) => void;
+}
+
+/** An outcome without anything special. */
+export function stored(firstOffset: number, parts: Partial<Extract<PublishOutcome, { ok: true }>> = {}): PublishOutcome {
+  return {
+    ok: true,
+    firstOffset: offset(firstOffset),
+    duplicate: false,
+    publishTimeMs: wallMs(1_000),
+    matchedSubscribers: 1,
+    unmatchedCount: 0,
+    outcomes: [],
+    ...parts,
+  };
+}
+
+/** What a session was asked to do, in order: the name of the call and its arguments. */
+export type SessionCall = readonly [string, ...unknown[]];
+
+/** A broker that does as the test says: for what an edge does at moments that the real broker does not stop at. */
+export class ScriptedBroker implements BrokerApi {
+  readonly durability: Durability = "MEMORY";
+  readonly published: PendingPublish[] = [];
+  readonly waitingForRoom: (() => void)[] = [];
+  readonly sessions: { readonly open: OpenSession; readonly sink: SessionSink; readonly calls: SessionCall[] }[] = [];
+  hasRoom = true;
+  /** Resolved when a session may open; a test replaces it to hold one up. */
+  mayOpen: Promise<void> = Promise.resolve();
+  clients: ClientInfo[] = [];
+
+  publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
+    this.published.push({ frame, done });
+    return this.hasRoom;
+  }
+
+  whenWritable(_queue: string, f: () => void): void {
+    this.waitingForRoom.push(f);
+  }
+
+  async openSession(open: OpenSession, sink: SessionSink): Promise<Session> {
+    await this.mayOpen;
+    const calls: SessionCall[] = [];
+    this.sessions.push({ open, sink, calls });
+    const note = (name: string) => (...args: unknown[]) => {
+      calls.push([name, ...args]);
+    };
+    return {
+      id: `s${this.sessions.length}`,
+      settle: note("settle"),
+      flow: note("flow"),
+      drain: note("drain"),
+      ping: note("ping"),
+      heard: () => undefined,
+      halfClosed: note("halfClosed"),
+      transportChanged: note("transportChanged"),
+      taken: note("taken"),
+      lost: note("lost"),
+    };
+  }
+
+  createQueue(): Promise<QueueInfo> {
+    return unscripted();
+  }
+
+  getQueue(): Promise<QueueInfo> {
+    return unscripted();
+  }
+
+  listQueues(): Promise<readonly QueueInfo[]> {
+    return unscripted();
+  }
+
+  deleteQueue(): Promise<void> {
+    return unscripted();
+  }
+
+  getSubscriber(): Promise<SubscriberInfo> {
+    return unscripted();
+  }
+
+  listSubscribers(): Promise<readonly SubscriberInfo[]> {
+    return unscripted();
+  }
+
+  deleteSubscriber(): Promise<void> {
+    return unscripted();
+  }
+
+  listClients(_queue: string | undefined, after: string | undefined, limit: number): readonly ClientInfo[] {
+    return this.clients.filter(({ sessionId }) => after === undefined || sessionId > after).slice(0, limit);
+  }
+}
+
+function unscripted<T>(): Promise<T> {
+  return Promise.reject(new Error("at /secret/path: the test's script says nothing about this call"));
+}
