@@ -5515,7 +5515,7 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
  * SUBSCRIBER_NOT_FOUND when there is none; nothing is made by being named here. RPCs that read have no
  * effect. Changes are durable when they are answered.
  *
- * Lists come in pages, as in AIP-158: page_size 0 is 100 and more than 1,000 is 1,000; a page may be
+ * Lists come in pages (https://google.aip.dev/158): page_size 0 is 100 and more than 1,000 is 1,000; a page may be
  * shorter than asked for; the next one is had by repeating the request with next_page_token, and an
  * empty token means that there is none. Tokens are opaque, do not expire, and are INVALID_ARGUMENT
  * INVALID_FIELD when they come from elsewhere. What is made or deleted meanwhile may be missed or seen;
@@ -5524,8 +5524,8 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   /**
-   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
-   * ALREADY_EXISTS QUEUE_EXISTS.
+   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
+   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
    */
   createQueue: {
     path: "/tidemark.v1.AdminService/CreateQueue" as const,
@@ -5567,8 +5567,8 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
   },
   /**
-   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
-   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
+   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
    * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
    */
   updateQueue: {
@@ -5648,8 +5648,9 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): ListSubscribersResponse => ListSubscribersResponse.decode(value),
   },
   /**
-   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
-   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
+   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
+   * nothing.
    */
   updateSubscriber: {
     path: "/tidemark.v1.AdminService/UpdateSubscriber" as const,
@@ -5854,8 +5855,8 @@ export const AdminServiceService = {
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
-   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
-   * ALREADY_EXISTS QUEUE_EXISTS.
+   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
+   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
    */
   createQueue: handleUnaryCall<CreateQueueRequest, CreateQueueResponse>;
   /** Answers one queue. */
@@ -5865,8 +5866,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Answers the event names in a queue, sorted, with how many messages there are and who takes them. */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /**
-   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
-   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
+   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
    * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
    */
   updateQueue: handleUnaryCall<UpdateQueueRequest, UpdateQueueResponse>;
@@ -5893,8 +5894,9 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Answers the durable subscribers of a queue, sorted by name. */
   listSubscribers: handleUnaryCall<ListSubscribersRequest, ListSubscribersResponse>;
   /**
-   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
-   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
+   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
+   * nothing.
    */
   updateSubscriber: handleUnaryCall<UpdateSubscriberRequest, UpdateSubscriberResponse>;
   /**
@@ -5955,8 +5957,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
 
 export interface AdminServiceClient extends Client {
   /**
-   * Makes a queue. Repeating it with the same settings answers the existing queue; with others it is
-   * ALREADY_EXISTS QUEUE_EXISTS.
+   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
+   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
    */
   createQueue(
     request: CreateQueueRequest,
@@ -6022,8 +6024,8 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListEventsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Changes settings of a queue while it is in use, as in AIP-134. Subscribers that inherit a setting
-   * have the new one at once, their open streams too. Repeating it changes nothing.
+   * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
+   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
    * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
    */
   updateQueue(
@@ -6134,8 +6136,9 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListSubscribersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Changes filter, settings, or pause of a subscriber while it is in use, as in AIP-134. Its position
-   * stays; open streams have the change at once and get a `notice`. Repeating it changes nothing.
+   * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
+   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
+   * nothing.
    */
   updateSubscriber(
     request: UpdateSubscriberRequest,

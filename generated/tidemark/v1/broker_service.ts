@@ -42,6 +42,11 @@ import { SubscribeRequest, SubscribeResponse } from "./subscribe.js";
  *   INVALID_ARGUMENT UNDECODABLE, INVALID_FIELD; UNAVAILABLE DRAINING (the server is stopping; RetryInfo);
  *   UNIMPLEMENTED NOT_BUILT_YET (an RPC or a field that this version does not serve; docs/status.md has
  *   the table, and a field that is set is never ignored); INTERNAL INTERNAL (a defect of the server).
+ * A message over the transport's limit (4 MiB) is RESOURCE_EXHAUSTED from gRPC itself, without a reason.
+ *
+ * Beside the two services of this package the server has grpc.health.v1.Health, which says SERVING for
+ * the empty name and for both services until a stop begins
+ * (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), and server reflection.
  */
 export type BrokerServiceService = typeof BrokerServiceService;
 export const BrokerServiceService = {
@@ -125,6 +130,7 @@ export const BrokerServiceService = {
    * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
    * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
    * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * UNAVAILABLE SUBSCRIPTION_MOVED (RetryInfo).
    * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
    * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
    */
@@ -225,6 +231,7 @@ export interface BrokerServiceServer extends UntypedServiceImplementation {
    * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
    * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
    * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * UNAVAILABLE SUBSCRIPTION_MOVED (RetryInfo).
    * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
    * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
    */
@@ -334,6 +341,7 @@ export interface BrokerServiceClient extends Client {
    * SUBSCRIBER_DELETED. FAILED_PRECONDITION START_MISMATCH, FILTER_MISMATCH, QUEUE_ID_MISMATCH.
    * OUT_OF_RANGE BEYOND_HEAD. RESOURCE_EXHAUSTED SESSION_LIMIT (RetryInfo). ABORTED OPEN_TIMEOUT,
    * CLIENT_TIMEOUT, DISCONNECTED (by an operator). UNIMPLEMENTED UNKNOWN_FRAME, UNKNOWN_CAPABILITY.
+   * UNAVAILABLE SUBSCRIPTION_MOVED (RetryInfo).
    * After UNAVAILABLE, or when the transport breaks, open again: a durable subscriber goes on where it
    * was, an ephemeral one with start_after_offset. Do not let the gRPC library retry this call by itself.
    */

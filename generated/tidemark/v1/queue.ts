@@ -169,8 +169,8 @@ export interface Retention {
 }
 
 /**
- * A named log of messages. Counts are as of the answer. "Output only" is meant as in AIP-203: set by
- * the server, ignored in requests.
+ * A named log of messages. Counts are as of the answer. "Output only" is meant as in
+ * https://google.aip.dev/203: set by the server, ignored in requests.
  */
 export interface Queue {
   /** 1 to 128 of A-Z a-z 0-9 . _ - not starting with `.` or `-`. Required; never changes. */

@@ -13,7 +13,7 @@ import { StartPosition, startPositionFromJSON, startPositionToJSON } from "./sub
 
 /**
  * A durable subscriber: a name on a queue with its filter, its position and its view of what is done.
- * "Output only" as in AIP-203: set by the server, ignored in requests.
+ * "Output only" as in https://google.aip.dev/203: set by the server, ignored in requests.
  */
 export interface Subscriber {
   /** The queue. Required; never changes. */
