@@ -1,0 +1,26 @@
+import { InvalidArgumentError } from "commander";
+
+/** A whole number of at least 1, as an option's value. */
+export function positiveInteger(text: string): number {
+  const number = Number(text);
+  if (!/^[0-9]+$/.test(text) || number < 1 || !Number.isSafeInteger(number)) throw new InvalidArgumentError("It must be a whole number from 1.");
+  return number;
+}
+
+/** Where to begin: by name, or at the first offset that is wanted. */
+export type From = "earliest" | "latest" | { readonly afterOffset: number };
+
+export function fromPosition(text: string): From {
+  if (text === "earliest" || text === "latest") return text;
+  if (!/^[0-9]+$/.test(text) || Number(text) < 1 || !Number.isSafeInteger(Number(text))) {
+    throw new InvalidArgumentError("It must be earliest, latest, or the offset of the first message wanted, from 1.");
+  }
+  return { afterOffset: Number(text) - 1 };
+}
+
+/** Gathers `name=value` pairs of an option that may be repeated. */
+export function headerPair(text: string, previous: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const equals = text.indexOf("=");
+  if (equals < 1) throw new InvalidArgumentError("It must be name=value.");
+  return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
+}

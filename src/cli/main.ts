@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+import { Command, Option } from "commander";
+import { reportOf } from "./failure.js";
+import { surviveBrokenPipes } from "./output.js";
+import { addPublish } from "./publish.js";
+import { addServe } from "./serve.js";
+import { addSubscribe } from "./subscribe.js";
+import { paintFor } from "./terminal.js";
+import { programVersion } from "./version.js";
+
+const EXAMPLES = `
+Examples:
+  tidemark serve                                      start a broker on this machine
+  tidemark subscribe orders --subscriber billing      in a second terminal
+  tidemark publish orders order.created '{"id":42}'   in a third
+
+tidemark <command> --help says more.`;
+
+function program(): Command {
+  const paint = paintFor(process.stdout, process.env);
+  const command = new Command("tidemark")
+    .description("A durable message broker that speaks gRPC.")
+    .version(programVersion(), "-v, --version")
+    .addOption(new Option("-a, --address <host:port>", "where the broker is, for publish and subscribe").default("127.0.0.1:50051").env("TIDEMARK_ADDRESS"))
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .configureHelp({
+      showGlobalOptions: true,
+      styleTitle: (text) => paint("strong", text),
+      styleCommandText: (text) => paint("name", text),
+      styleSubcommandText: (text) => paint("name", text),
+      styleOptionText: (text) => paint("name", text),
+      styleArgumentText: (text) => paint("name", text),
+    })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "tidemark: ")) })
+    .exitOverride()
+    .addHelpText("after", EXAMPLES);
+  addServe(command);
+  addPublish(command);
+  addSubscribe(command);
+  return command;
+}
+
+surviveBrokenPipes();
+try {
+  await program().parseAsync(process.argv);
+} catch (error) {
+  const { exitCode, line } = reportOf(error);
+  if (line !== undefined) process.stderr.write(`tidemark: ${line}\n`);
+  process.exitCode = exitCode;
+}

@@ -1,0 +1,188 @@
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { buffer } from "node:stream/consumers";
+import type { Command } from "commander";
+import { connect, type OutgoingMessage, type Published, type TidemarkClient } from "../client/index.js";
+import { headerPair } from "./arguments.js";
+import { CommandFailure, UsageError } from "./failure.js";
+import { Output, ReaderGone } from "./output.js";
+
+interface PublishOptions {
+  readonly file?: string;
+  readonly lines?: boolean;
+  readonly header?: Readonly<Record<string, string>>;
+  readonly messageId?: string;
+  readonly key?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  tidemark publish orders order.created '{"id":42}'
+  tidemark publish orders order.created --file order.json --header source=shop
+  date | tidemark publish clock tick
+  tidemark publish orders order.created --lines < orders.ndjson
+
+Prints the offset once the message is durable; in a pipe, one line of JSON a message.`;
+
+/** `tidemark publish`: one message, or one for each line of input. */
+export function addPublish(program: Command): void {
+  program
+    .command("publish")
+    .summary("publish a message, or one for each line of input")
+    .description("Publish a message to a queue. The payload is the argument, a file, or standard input.")
+    .argument("<queue>", "the queue; it is made if it does not exist")
+    .argument("<event>", "what happened, in dotted tokens: order.created")
+    .argument("[payload]", "the payload as text")
+    .option("-f, --file <path>", "take the payload from a file")
+    .option("-l, --lines", "publish each line of the input (or --file) as a message of its own")
+    .option("-H, --header <name=value>", "add a header; may be repeated", headerPair)
+    .option("-i, --message-id <id>", "store it once, however often it is sent (within the dedup window)")
+    .option("-k, --key <key>", "the ordering key")
+    .addHelpText("after", EXAMPLES)
+    .action(async (queue: string, event: string, payload: string | undefined, options: PublishOptions, command: Command) => {
+      checkSources(payload, options);
+      const { address } = command.optsWithGlobals<{ address: string }>();
+      const client = connect(address, { patienceMs: 0, clientId: "tidemark-cli" });
+      try {
+        if (options.lines === true) await publishLines(client, queue, event, options);
+        else await publishOne(client, queue, event, payload, options);
+      } finally {
+        await client.close();
+      }
+    });
+}
+
+function checkSources(payload: string | undefined, options: PublishOptions): void {
+  if (payload !== undefined && options.file !== undefined) throw new UsageError("the payload is given twice, as an argument and by --file; leave one out");
+  if (payload !== undefined && options.lines === true) throw new UsageError("--lines reads its messages from the input or --file; leave the payload argument out");
+  if (options.lines === true && options.messageId !== undefined) throw new UsageError("--message-id names one message and cannot go with --lines");
+  if (payload === undefined && options.file === undefined && options.lines !== true && process.stdin.isTTY) {
+    throw new UsageError(`there is no payload; give it as the third argument ('' for an empty one), by --file, or pipe it in`);
+  }
+}
+
+async function publishOne(client: TidemarkClient, queue: string, event: string, payload: string | undefined, options: PublishOptions): Promise<void> {
+  const output = new Output();
+  const { paint } = output;
+  const body = payload ?? (options.file === undefined ? await buffer(process.stdin) : await readPayload(options.file));
+  const published = await client.publish(queue, messageOf(event, body, options));
+  if (!output.isTerminal) {
+    await output.line(publishedJson(queue, published));
+  } else {
+    const mark = published.duplicate ? paint("warning", "=") : paint("good", "✔");
+    const words = published.duplicate ? paint("warning", "known message id, nothing stored") : paint("dim", bytesInWords(Buffer.byteLength(body)));
+    await output.line(`${mark} ${paint("strong", queue)}  ${paint("number", `#${published.offset}`)}  ${paint("name", event)}  ${words}`);
+  }
+  warnUnmatched(output, queue, event, published.duplicate ? 0 : countUnmatched([published]), 1);
+}
+
+async function publishLines(client: TidemarkClient, queue: string, event: string, options: PublishOptions): Promise<void> {
+  const output = new Output();
+  const printer = new OrderedPrinter(queue, output);
+  await client.connected();
+  const input = options.file === undefined ? process.stdin : createReadStream(options.file);
+  // The lines end with the stream; what breaks the stream comes here.
+  const inputFailed = new Promise<never>((_, reject) => input.once("error", (error: Error) => reject(unreadable(options.file ?? "the input", error))));
+  inputFailed.catch((error: unknown) => printer.fail(error));
+  for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+    if (printer.failed) break;
+    await client.publishable();
+    printer.add(client.publish(queue, messageOf(event, line, options)));
+  }
+  await printer.finish();
+  const { count, unmatched, firstOffset, lastOffset } = printer;
+  if (output.isTerminal) {
+    const { paint } = output;
+    const offsets = count === 0 ? "" : `  ${paint("number", count === 1 ? `#${firstOffset}` : `#${firstOffset} to #${lastOffset}`)}`;
+    await output.line(`${paint("good", "✔")} ${paint("strong", queue)}  ${messagesInWords(count)}${offsets}  ${paint("name", event)}`);
+  }
+  warnUnmatched(output, queue, event, unmatched, count);
+}
+
+/** Prints what became of messages in the order of their lines, while later ones are on their way. */
+class OrderedPrinter {
+  count = 0;
+  unmatched = 0;
+  firstOffset = 0;
+  lastOffset = 0;
+  private tail: Promise<void> = Promise.resolve();
+  private failure: Error | undefined;
+
+  constructor(
+    private readonly queue: string,
+    private readonly output: Output,
+  ) {}
+
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  add(publishing: Promise<Published>): void {
+    this.tail = Promise.all([publishing, this.tail]).then(([published]) => this.print(published));
+    this.tail.catch((error: unknown) => this.fail(error));
+  }
+
+  fail(error: unknown): void {
+    this.failure ??= error instanceof Error ? error : new Error(String(error));
+  }
+
+  async finish(): Promise<void> {
+    await Promise.allSettled([this.tail]);
+    if (this.failure === undefined) return;
+    if (this.count > 0 && !(this.failure instanceof ReaderGone)) this.output.note(`tidemark: ${messagesInWords(this.count)} published before this failure, the last one is #${this.lastOffset}`);
+    throw this.failure;
+  }
+
+  private async print(published: Published): Promise<void> {
+    this.count++;
+    this.unmatched += countUnmatched([published]);
+    this.firstOffset ||= published.offset;
+    this.lastOffset = published.offset;
+    if (!this.output.isTerminal) await this.output.line(publishedJson(this.queue, published));
+  }
+}
+
+function messageOf(event: string, payload: Buffer | string, options: PublishOptions): OutgoingMessage {
+  return {
+    event,
+    payload,
+    ...(options.header !== undefined && { headers: options.header }),
+    ...(options.messageId !== undefined && { messageId: options.messageId }),
+    ...(options.key !== undefined && { orderingKey: options.key }),
+  };
+}
+
+async function readPayload(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function unreadable(what: string, error: unknown): CommandFailure {
+  return new CommandFailure(`cannot read ${what}: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function publishedJson(queue: string, { offset, duplicate, publishTime }: Published): string {
+  return JSON.stringify({ queue, offset, duplicate, ...(publishTime !== undefined && { publish_time: publishTime.toISOString() }) });
+}
+
+function countUnmatched(published: readonly Published[]): number {
+  return published.filter(({ matched }) => matched === false).length;
+}
+
+/** The typo alarm: stored, but no durable subscriber's filter takes it. */
+function warnUnmatched(output: Output, queue: string, event: string, unmatched: number, count: number): void {
+  if (unmatched < count || count === 0 || !output.isTerminal) return;
+  output.note(output.paintNote("dim", `  no subscriber of ${queue} takes ${event} so far`));
+}
+
+function bytesInWords(bytes: number): string {
+  return bytes === 1 ? "1 byte" : `${bytes.toLocaleString("en")} bytes`;
+}
+
+function messagesInWords(count: number): string {
+  return count === 1 ? "1 message" : `${count.toLocaleString("en")} messages`;
+}

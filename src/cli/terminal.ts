@@ -1,0 +1,43 @@
+import { styleText } from "node:util";
+
+/** How a piece of output stands out. */
+export type Tone = "plain" | "dim" | "strong" | "good" | "warning" | "bad" | "name" | "number";
+
+type Style = Parameters<typeof styleText>[0];
+
+const STYLES: Readonly<Record<Exclude<Tone, "plain">, Style>> = {
+  dim: "dim",
+  strong: "bold",
+  good: "green",
+  warning: "yellow",
+  bad: "red",
+  name: "cyan",
+  number: "magenta",
+};
+
+/** Paints text, or leaves it alone where nobody sees colours. */
+export type Paint = (tone: Tone, text: string) => string;
+
+/** Colours for a terminal, plain text for a pipe. NO_COLOR switches them off, FORCE_COLOR on (unless it is 0). */
+export function paintFor(stream: { readonly isTTY?: boolean }, environment: Readonly<Record<string, string | undefined>>): Paint {
+  const { NO_COLOR, FORCE_COLOR, TERM } = environment;
+  const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== "" && FORCE_COLOR !== "0";
+  const refused = (NO_COLOR !== undefined && NO_COLOR !== "") || FORCE_COLOR === "0" || TERM === "dumb";
+  if (!forced && (refused || stream.isTTY !== true)) return (_tone, text) => text;
+  return (tone, text) => (tone === "plain" || text === "" ? text : styleText(STYLES[tone], text));
+}
+
+/**
+ * Text from strangers, safe on a terminal: control characters become visible, so that no message can move the cursor, change
+ * the title or hide what follows. Tabs and line ends stay.
+ */
+export function printable(text: string): string {
+  // eslint's no-control-regex would refuse a literal class, so it is built from code points.
+  return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+const CONTROL = new RegExp(`[${range(0x00, 0x08)}${range(0x0b, 0x1f)}${range(0x7f, 0x9f)}]`, "g");
+
+function range(first: number, last: number): string {
+  return `${String.fromCharCode(first)}-${String.fromCharCode(last)}`;
+}
