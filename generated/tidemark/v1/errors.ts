@@ -79,8 +79,8 @@ export enum ErrorReason {
    */
   FILTER_MISMATCH = 18,
   /**
-   * QUEUE_ID_MISMATCH - FAILED_PRECONDITION. The queue was deleted and made again: offsets that the client remembers mean
-   * nothing in this one.
+   * QUEUE_ID_MISMATCH - FAILED_PRECONDITION. The queue that the client means was deleted, and perhaps made again: offsets that
+   * the client remembers mean nothing any more.
    */
   QUEUE_ID_MISMATCH = 19,
   /**

@@ -508,8 +508,8 @@ export interface OpenSession {
    */
   maxInFlightPerLane: number;
   /**
-   * The incarnation that the client means. Another one, because the queue was deleted and made again:
-   * FAILED_PRECONDITION QUEUE_ID_MISMATCH. Empty: any.
+   * The incarnation that the client means. Another one, or none, because the queue was deleted:
+   * FAILED_PRECONDITION QUEUE_ID_MISMATCH, and no queue is made. Empty: any.
    */
   queueId: string;
   /** How sessions of this subscriber share. Default SHARED. All of its sessions say the same. */
