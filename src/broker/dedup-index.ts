@@ -30,7 +30,7 @@ const words = new Uint32Array(wide.buffer);
  * either. A look-up asks each segment once: 16 at a million ids.
  */
 export class DedupIndex {
-  private segments: Segment[] = [];
+  private readonly segments: Segment[] = [];
   private total = 0;
 
   /**

@@ -85,15 +85,15 @@ export class FrameJudge {
     let first: DedupHit | undefined;
     let hits = 0;
     let consecutive = true;
-    messages.forEach((message, i) => {
+    for (const [i, message] of messages.entries()) {
       const id = hashes.ids[i] as bigint;
       const hit = id === 0n ? undefined : this.dedup.find(id, batch.publishTimeMs);
-      if (hit === undefined) return;
+      if (hit === undefined) continue;
       checkFingerprint(hit, hashes.fingerprints[i] as bigint, message, i);
       hits++;
       if (i === 0) first = hit;
       else if (first === undefined || hit.offset !== first.offset + i) consecutive = false;
-    });
+    }
     if (hits === 0) return undefined;
     if (first === undefined || !consecutive || hits < messages.length) throw partialDuplicate(hits, messages.length);
     return first;
