@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseServeSettings, type ServeSettings, SettingsError } from "../config/serve-settings.js";
-import { EXIT, UsageError } from "./failure.js";
+import { CommandFailure, EXIT, UsageError } from "./failure.js";
 
 interface ServeFlags {
   readonly listen?: string;
@@ -74,17 +74,35 @@ function settingsOf(flags: ServeFlags): ServeSettings {
   }
 }
 
+/** Serves until a signal or a failure, then ends the process: nothing that lingers may keep it. */
 async function serve(settings: ServeSettings): Promise<void> {
   // Loaded here and not above: publishing from a shell must not load a server.
   const { startServer } = await import("../main.js");
-  const server = await startServer(settings);
+  const server = await startServer(settings).catch((error: unknown) => {
+    throw startFailure(error);
+  });
   let stopping = false;
-  const onSignal = (): void => {
-    if (stopping) process.exit(EXIT.interrupted);
-    stopping = true;
-    void server.stop();
-  };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  const told = new Promise<"told">((resolve) => {
+    const onSignal = (): void => {
+      if (stopping) process.exit(EXIT.interrupted);
+      stopping = true;
+      resolve("told");
+    };
+    process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  });
+  const failure = await Promise.race([told, server.failed]);
+  if (failure !== "told") {
+    process.stderr.write(`tidemark: the broker stopped itself: ${failure.message}; see the log above, mend the cause, and start it again\n`);
+    process.exit(EXIT.failure);
+  }
+  await server.stop();
+  process.exit(EXIT.ok);
+}
+
+/** A server that cannot start says why in one line; a bug keeps its stack. */
+function startFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) return error;
+  return new CommandFailure(`cannot serve: ${error.message}`);
 }
 
 function wholeNumber(text: string): number {

@@ -13,7 +13,7 @@ import { publish, publishBatch } from "./publish.js";
 import { PublishStreamCall } from "./publish-stream.js";
 import { DescriptorIndex } from "./reflection/descriptor-index.js";
 import { addReflection } from "./reflection/reflection.js";
-import { healthDescriptor, reflectionDescriptor } from "./reflection/standard-services.js";
+import { errorDetailsDescriptor, healthDescriptor, reflectionDescriptor } from "./reflection/standard-descriptors.js";
 import { SubscribeCall } from "./subscribe.js";
 import type { SubscribeContext } from "./subscribe.js";
 import { methodNotBuiltYet, refuse } from "./unary.js";
@@ -79,18 +79,20 @@ export class GrpcServer {
     for (const call of [...this.openCalls]) call.drain(error);
   }
 
-  /** Closes the socket and waits for what is still running, at most `graceMs`; then cuts. Resolves when nothing is left. */
+  /** Closes the socket and waits for what is still running, at most `graceMs`; then cuts. */
   async close(graceMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const cut = setTimeout(() => {
-        this.server.forceShutdown();
-        resolve();
-      }, graceMs);
+      const late = setTimeout(resolve, graceMs);
       this.server.tryShutdown(() => {
-        clearTimeout(cut);
+        clearTimeout(late);
         resolve();
       });
     });
+    this.cut();
+  }
+
+  /** Closes the socket and every connection at once, answered or not. */
+  cut(): void {
     this.server.forceShutdown();
   }
 
@@ -110,6 +112,7 @@ export class GrpcServer {
     const index = new DescriptorIndex();
     index.addSet(descriptors);
     index.addFile(healthDescriptor());
+    index.addFile(errorDetailsDescriptor());
     index.addFile(reflectionDescriptor("grpc.reflection.v1"));
     index.addFile(reflectionDescriptor("grpc.reflection.v1alpha"));
     addReflection(this.server, index);

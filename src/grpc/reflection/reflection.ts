@@ -6,7 +6,7 @@ import { endWithError } from "../call-flow.js";
 import type { RawCall } from "../call-flow.js";
 import { asBuffer, rawService } from "../codec.js";
 import type { DescriptorIndex } from "./descriptor-index.js";
-import type { ReflectionPackage } from "./standard-services.js";
+import type { ReflectionPackage } from "./standard-descriptors.js";
 
 /** Field numbers of ServerReflectionRequest's oneof. */
 const FILE_BY_FILENAME = 3;

@@ -1,5 +1,5 @@
 import type { ClientDuplexStream } from "@grpc/grpc-js";
-import { credentials, status as Code } from "@grpc/grpc-js";
+import { credentials, Metadata, status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { BrokerServiceClient, BrokerServiceService } from "../../../generated/tidemark/v1/broker_service.js";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
@@ -193,8 +193,8 @@ describe("PublishStream", () => {
       BrokerServiceService.publishStream.path,
       (bytes) => bytes,
       (bytes) => BrokerServiceService.publishStream.responseDeserialize(bytes),
-      null,
-      null,
+      new Metadata(),
+      {},
     );
     open(raw as unknown as typeof call);
     raw.write(Buffer.from(PublishStreamRequest.encode({ ...PublishStreamRequest.create(), queue: "orders", messages: [message()] }).finish()));

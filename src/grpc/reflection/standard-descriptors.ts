@@ -1,6 +1,7 @@
 /**
- * Descriptors of the services that every gRPC server is expected to have, so that reflection can describe them as well. Names,
- * numbers and types after grpc/grpc-proto: grpc/health/v1/health.proto, grpc/reflection/v1/reflection.proto and its v1alpha.
+ * Descriptors of what every gRPC server is expected to have, so that reflection can describe that as well. Names, numbers and
+ * types after grpc/grpc-proto (grpc/health/v1/health.proto, grpc/reflection/v1/reflection.proto and its v1alpha) and
+ * googleapis/googleapis (google/rpc/error_details.proto).
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -38,13 +39,7 @@ export function healthDescriptor(): Uint8Array {
       {
         name: "HealthListResponse",
         field: [repeated(message("statuses", 1, `${types}.HealthListResponse.StatusesEntry`))],
-        nestedType: [
-          {
-            name: "StatusesEntry",
-            field: [scalar("key", 1, Type.STRING), message("value", 2, `${types}.HealthCheckResponse`)],
-            options: { mapEntry: true },
-          },
-        ],
+        nestedType: [mapEntry("StatusesEntry", message("value", 2, `${types}.HealthCheckResponse`))],
       },
     ],
     service: [
@@ -94,6 +89,29 @@ export function reflectionDescriptor(packageName: ReflectionPackage): Uint8Array
   });
 }
 
+/**
+ * The error details that this server sends, encoded as a FileDescriptorProto: with them, command line clients show reason and
+ * metadata of an error in words. Needs google/protobuf/duration.proto beside it.
+ */
+export function errorDetailsDescriptor(): Uint8Array {
+  const types = ".google.rpc";
+  return file("google/rpc/error_details.proto", "google.rpc", {
+    dependency: ["google/protobuf/duration.proto"],
+    messageType: [
+      {
+        name: "ErrorInfo",
+        field: [
+          scalar("reason", 1, Type.STRING),
+          scalar("domain", 2, Type.STRING),
+          repeated(message("metadata", 3, `${types}.ErrorInfo.MetadataEntry`)),
+        ],
+        nestedType: [mapEntry("MetadataEntry", scalar("value", 2, Type.STRING))],
+      },
+      { name: "RetryInfo", field: [message("retry_delay", 1, ".google.protobuf.Duration")] },
+    ],
+  });
+}
+
 function reflectionRequest(types: string): MessageInit {
   return {
     name: "ServerReflectionRequest",
@@ -134,6 +152,11 @@ function scalar(name: string, number: number, type: Type): FieldInit {
 
 function message(name: string, number: number, typeName: string): FieldInit {
   return { ...scalar(name, number, Type.MESSAGE), typeName };
+}
+
+/** What a map field with text keys is made of. */
+function mapEntry(name: string, value: FieldInit): MessageInit {
+  return { name, field: [scalar("key", 1, Type.STRING), value], options: { mapEntry: true } };
 }
 
 function repeated(field: FieldInit): FieldInit {
