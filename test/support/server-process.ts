@@ -62,7 +62,7 @@ export class ServerProcess {
     const listening = new Promise<string>((resolve) => {
       const take = (text: string): void => {
         output = (output + text).slice(-OUTPUT_CHARS_MAX);
-        const address = /\b127\.0\.0\.1:(?!0\b)\d+/.exec(output);
+        const address = /127\.0\.0\.1:[1-9]\d*(?=\D)/.exec(output);
         if (address !== null) resolve(address[0]);
       };
       child.stdout.setEncoding("utf8").on("data", take);
