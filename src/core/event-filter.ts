@@ -57,8 +57,9 @@ export class EventFilter {
     return answer;
   }
 
-  /** The same patterns, as a set. */
+  /** The same patterns, as a set. Every way to say "everything" is the same. */
   equals(other: EventFilter): boolean {
+    if (this.takesEverything || other.takesEverything) return this.takesEverything && other.takesEverything;
     return this.patterns.length === other.patterns.length && this.patterns.every((pattern, i) => pattern === other.patterns[i]);
   }
 }

@@ -44,6 +44,11 @@ describe("EventFilter", () => {
     expect(EventFilter.parse(["a"]).equals(EventFilter.parse(["a", "b"]))).to.equal(false);
   });
 
+  it("knows every way to say everything as the same", () => {
+    expect(EventFilter.parse([]).equals(EventFilter.parse(["a", "**"]))).to.equal(true);
+    expect(EventFilter.parse([]).equals(EventFilter.parse(["a"]))).to.equal(false);
+  });
+
   for (const [pattern, problem] of [
     ["", "empty"],
     ["a..b", "tokens"],
