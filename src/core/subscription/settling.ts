@@ -54,7 +54,9 @@ export class Settling {
   }
 
   private settle(range: DeliveryRun, wish: Wish): void {
-    if (range.batchId === 0) this.settleAnywhere(range, wish);
+    // A run that starts before the first offset, or runs backwards, names nothing.
+    if (range.first < 1 || range.last < range.first) this.fail(range, "NOT_HELD");
+    else if (range.batchId === 0) this.settleAnywhere(range, wish);
     else this.settleInBatch(range, wish);
   }
 
