@@ -32,6 +32,11 @@ export class GroupCommit {
     });
   }
 
+  /** A commit failed, or did not end. */
+  get hasFailed(): boolean {
+    return this.stopped;
+  }
+
   /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. */
   submit(work: Work): void {
     this.pending.push(work);

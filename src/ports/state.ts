@@ -27,11 +27,20 @@ export class StateConflict extends Error {
   }
 }
 
+/** A stored entry fails its checksum. It can still be written over with `expect: "any"`. */
+export class StateCorrupt extends Error {
+  override readonly name = "StateCorrupt";
+  constructor(readonly key: string) {
+    super(`the stored entry ${key} fails its checksum`);
+  }
+}
+
 /**
  * Small keyed records of one queue (or the catalog): one atomic domain. Keys are up to 512 bytes of printable ASCII and sort
  * bytewise. Values up to 1 MiB + 64 KiB.
  */
 export interface State {
+  /** StateCorrupt when the entry is damaged; so does `list`. */
   get(key: string): Promise<Entry | undefined>;
   /** Entries whose key starts with `prefix` and sorts after `after` (undefined: from the start), ascending. */
   list(prefix: string, after: string | undefined, limit: number): Promise<readonly Entry[]>;

@@ -5,6 +5,7 @@ import { LogConflict, LogCorrupt, LogOutOfRange } from "../../ports/log.js";
 import type { ChunkRecord, Head, Log, ReadLimit } from "../../ports/log.js";
 import { checkChunkRun } from "../chunk-run.js";
 import type { GroupCommit } from "../group-commit.js";
+import { advancedHead } from "../log-head.js";
 import { ReadBudget } from "../read-budget.js";
 import type { StoredChunk, StoredQueue } from "./memory-disk.js";
 import type { MemoryFaults } from "./memory-faults.js";
@@ -43,7 +44,7 @@ export class MemoryLog implements Log {
             return;
           }
           for (const { chunk } of chunks) this.stored.chunks.push({ chunk, bodyTrimmed: false, damage: "none" });
-          this.current = advanced(this.current, chunks);
+          this.current = advancedHead(this.current, chunks);
           resolve(this.current);
         },
       });
@@ -125,19 +126,6 @@ function answer<T>(find: () => T): Promise<T> {
   return new Promise((resolve) => {
     resolve(find());
   });
-}
-
-function advanced(head: Head, chunks: readonly ChunkRecord[]): Head {
-  const newest = chunks[chunks.length - 1]?.chunk;
-  if (newest === undefined) return head;
-  return {
-    first: head.first,
-    next: offset(newest.last + 1),
-    cumulativeMessages: newest.cumulativeMessages,
-    cumulativeBytes: newest.cumulativeBytes,
-    messages: head.messages + newest.cumulativeMessages - head.cumulativeMessages,
-    bytes: head.bytes + newest.cumulativeBytes - head.cumulativeBytes,
-  };
 }
 
 function headOf(chunks: readonly StoredChunk[]): Head {
