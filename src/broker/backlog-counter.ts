@@ -9,6 +9,9 @@ import type { Turns } from "../ports/turns.js";
 import { readHeaders } from "./log-headers.js";
 import type { QueueTail } from "./tail-cache.js";
 
+/** Chunks that one asking reads at most; a longer log is counted on by those who ask next. */
+const CHUNKS_AT_ONCE_MAX = 16_384;
+
 /**
  * How many messages ahead of a subscription its filter takes. Backlog is these plus what was looked at and is neither settled
  * nor in flight.
@@ -54,7 +57,7 @@ export class BacklogCounter {
     return this.count;
   }
 
-  /** Resolves when everything up to the head of now was counted. */
+  /** The same, after counting to the head of now, or as far as one asking goes. */
   async counted(next: Offset): Promise<number> {
     this.ahead(next);
     if (this.counting !== undefined) await this.counting;
@@ -91,10 +94,11 @@ export class BacklogCounter {
 
   private async readOn(): Promise<void> {
     const until = this.log.head().next;
+    let left = CHUNKS_AT_ONCE_MAX;
     try {
       for await (const chunk of readHeaders(this.log, offset(this.through + 1), until, this.turns)) {
         // The count started again elsewhere in the meantime; who asks next reads on from there.
-        if (chunk.first > this.through + 1) break;
+        if (chunk.first > this.through + 1 || left-- === 0) break;
         if (chunk.last > this.through) this.take(chunk);
       }
     } catch (error) {

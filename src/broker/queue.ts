@@ -176,7 +176,7 @@ export class Queue {
 
   /** See BrokerApi.getSubscriber. */
   async subscriber(name: string): Promise<SubscriberInfo> {
-    return this.subscriberInfo(this.subscribers.get(name));
+    return this.subscriberInfo(await this.subscribers.find(name));
   }
 
   /** See BrokerApi.listSubscribers. */

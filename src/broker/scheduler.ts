@@ -4,6 +4,8 @@ import type { Clock } from "../ports/clock.js";
 
 /** Alarms that ring in one go before the event loop gets its turn again. */
 const RUNG_AT_ONCE_MAX = 256;
+/** Cleared alarms are left in the heap until there are more of them than this and than half of it. */
+const LEFT_MAX = 256;
 
 interface Entry {
   readonly at: MonotonicMs;
@@ -12,7 +14,9 @@ interface Entry {
 
 /** Everything timed in the broker: one heap, one timer of the clock. */
 export class Scheduler {
-  private readonly entries = new MinHeap<Entry>((entry) => entry.at);
+  private entries = new MinHeap<Entry>((entry) => entry.at);
+  /** At most so many entries are of cleared alarms. */
+  private left = 0;
   private armedAt: MonotonicMs | undefined;
   private disarm: (() => void) | undefined;
 
@@ -20,10 +24,17 @@ export class Scheduler {
 
   /** An alarm that calls `f` when it is due. It is not set yet. `f` must not throw. */
   alarm(f: () => void): Alarm {
-    return new Alarm(f, (at, alarm) => {
-      this.entries.push({ at, alarm });
-      this.arm();
-    });
+    return new Alarm(
+      f,
+      (at, alarm) => {
+        this.entries.push({ at, alarm });
+        this.arm();
+      },
+      () => {
+        this.left++;
+        if (this.left > LEFT_MAX && this.left * 2 > this.entries.size) this.sweep();
+      },
+    );
   }
 
   /** Lets go of the clock. Alarms set afterwards arm it again. */
@@ -44,6 +55,14 @@ export class Scheduler {
       this.ring();
       this.arm();
     });
+  }
+
+  /** Lets go of cleared alarms, which may hold on to much for hours. */
+  private sweep(): void {
+    const { entries } = this;
+    this.entries = new MinHeap((entry) => entry.at);
+    this.left = 0;
+    for (const entry of entries.values()) if (entry.alarm.waitsIn(entry.at)) this.entries.push(entry);
   }
 
   private ring(): void {
@@ -70,6 +89,7 @@ export class Alarm {
   constructor(
     private readonly f: () => void,
     private readonly queue: (at: MonotonicMs, alarm: Alarm) => void,
+    private readonly wasCleared: () => void,
   ) {}
 
   get isSet(): boolean {
@@ -86,7 +106,15 @@ export class Alarm {
   }
 
   clear(): void {
+    if (this.due === undefined) return;
     this.due = undefined;
+    this.wasCleared();
+  }
+
+  /** For the scheduler: whether the entry at `at` is still needed. If not, it is going to be removed. */
+  waitsIn(at: MonotonicMs): boolean {
+    if (this.due === undefined) this.queuedAt = undefined;
+    return this.queuedAt === at;
   }
 
   /** For the scheduler: the entry at `at` came up. */

@@ -129,7 +129,12 @@ export class Subscribers {
     });
   }
 
-  get(name: string): DurableSubscriber {
+  /** Waits for what is under way under this name. */
+  find(name: string): Promise<DurableSubscriber> {
+    return this.serial.run(name, () => Promise.resolve().then(() => this.get(name)));
+  }
+
+  private get(name: string): DurableSubscriber {
     const known = this.durable.get(name);
     if (known === undefined) {
       throw new BrokerError("SUBSCRIBER_NOT_FOUND", `queue ${this.parts.queue} has no subscriber ${name}`, { queue: this.parts.queue, subscriber: name });

@@ -14,7 +14,7 @@ const PASS_AFTER_MS = 1_000;
 /** When headers wait only for their dedup window, another look is taken after this. */
 const WINDOW_LOOK_MS = 10_000;
 /** Headers that a sleeping subscriber is shown at once. */
-const HEADERS_AT_ONCE = 64;
+const HEADERS_AT_ONCE = 256;
 const NOTHING = offset(0);
 
 /** What the trimmer asks of its queue. */
@@ -106,30 +106,42 @@ export class Trimmer {
     this.headersThrough = headersThrough;
   }
 
-  /** In the order of where they stand, so that those who stand together share what is read. */
+  /** Slice by slice of the log, so that all who stand in one share what is read. */
   private async leadSleepers(): Promise<void> {
-    const behind = this.scope
-      .sleepers()
-      .filter((sleeper) => this.stands.get(sleeper) !== sleeper.counts().next)
-      .sort((a, b) => a.counts().next - b.counts().next);
-    let read: readonly Chunk[] = [];
-    for (const sleeper of behind) {
-      while (!this.stopped && !sleeper.isOver && sleeper.sessionCount === 0) {
-        const { next } = sleeper.counts();
-        const head = this.log.head();
-        if (next >= head.next) break;
-        if (read[0] === undefined || next < read[0].first || next > read[0].last) read = await this.log.headers(next, HEADERS_AT_ONCE);
-        if (!this.lead(sleeper, next, read)) break;
-        await nextTurn(this.turns);
-      }
+    let behind = this.scope.sleepers().filter((sleeper) => {
+      const { next, unsettled } = sleeper.counts();
+      return unsettled === 0 && next < this.log.head().next && this.stands.get(sleeper) !== next;
+    });
+    while (behind.length > 0 && !this.stopped) {
+      const from = behind.reduce((lowest, sleeper) => Math.min(lowest, sleeper.counts().next), Infinity);
+      const headers = await this.log.headers(offset(from), HEADERS_AT_ONCE);
+      const through = headers[headers.length - 1]?.last;
+      if (through === undefined) return;
+      behind = behind.filter((sleeper) => !sleeper.isOver && sleeper.sessionCount === 0);
+      behind = behind.filter((sleeper) => sleeper.counts().next > through || this.lead(sleeper, headers));
+      await nextTurn(this.turns);
     }
   }
 
-  /** Shows headers to a sleeper; false when it stays where it is. */
-  private lead(sleeper: SubscriptionDriver, next: Offset, headers: readonly Chunk[]): boolean {
-    if (headers.length > 0 && sleeper.sessionCount === 0 && sleeper.counts().next === next) sleeper.leadOver(headers);
-    const moved = sleeper.counts().next > next;
-    if (!moved) this.stands.set(sleeper, next);
-    return moved;
+  /** Shows headers to a sleeper that stands among them; false when there is no more for it to pass. */
+  private lead(sleeper: SubscriptionDriver, headers: readonly Chunk[]): boolean {
+    const { next } = sleeper.counts();
+    const ahead = headers.filter((header) => header.last >= next);
+    sleeper.leadOver(passable(ahead, sleeper));
+    const now = sleeper.counts().next;
+    if (now === next) this.stands.set(sleeper, next);
+    return now > next && now < this.log.head().next;
   }
+}
+
+/**
+ * Headers as a sleeper needs to see them: when it takes nothing of all of them, one that spans them, so that a thousand
+ * sleepers cost a step each and not one for every chunk.
+ */
+function passable(headers: readonly Chunk[], sleeper: SubscriptionDriver): readonly Chunk[] {
+  const [oldest] = headers;
+  const newest = headers[headers.length - 1];
+  if (oldest === undefined || newest === undefined) return headers;
+  if (headers.some(({ events }) => events.some((event) => sleeper.filter.matches(event)))) return headers;
+  return [{ ...newest, first: oldest.first, count: newest.last - oldest.first + 1, firstTimeMs: oldest.firstTimeMs, events: [], body: undefined }];
 }

@@ -65,6 +65,23 @@ describe("Scheduler", () => {
     expect(clock.pendingCount).to.equal(0);
   });
 
+  it("still rings what is set after many others were cleared", () => {
+    const { clock, scheduler, rung } = build();
+    const kept = scheduler.alarm(() => rung.push("kept"));
+    kept.set(monotonicMs(clock.monotonic() + 500));
+    const again = scheduler.alarm(() => rung.push("again"));
+    for (let i = 0; i < 2_000; i++) {
+      const gone = scheduler.alarm(() => rung.push("gone"));
+      gone.set(monotonicMs(clock.monotonic() + 100 + i));
+      gone.clear();
+      again.set(monotonicMs(clock.monotonic() + 5_000));
+      if (i % 2 === 0) again.clear();
+    }
+    again.set(monotonicMs(clock.monotonic() + 600));
+    clock.advance(10_000);
+    expect(rung).to.deep.equal(["kept", "again"]);
+  });
+
   it("keeps no call on the clock after stop", () => {
     const { clock, scheduler } = build();
     scheduler.alarm(() => undefined).set(monotonicMs(clock.monotonic() + 10));
