@@ -14,7 +14,8 @@ export class ForeignCall {
   private errors = "";
 
   constructor(command: string, args: readonly string[], cwd?: string) {
-    this.child = spawn(command, args, cwd === undefined ? {} : { cwd });
+    // A process group of its own, because some of these programs are wrappers around the one that calls.
+    this.child = spawn(command, args, { detached: true, ...(cwd === undefined ? {} : { cwd }) });
     this.exited = new Promise((resolve, reject) => {
       this.child.once("error", reject);
       this.child.once("close", resolve);
@@ -71,7 +72,7 @@ export class ForeignCall {
 
   /** SIGKILL: the client is gone without a word. */
   async kill(): Promise<void> {
-    this.child.kill("SIGKILL");
+    if (this.child.pid !== undefined) process.kill(-this.child.pid, "SIGKILL");
     await within("the killed program is gone", DEADLINE_MS, this.exited);
   }
 }
