@@ -4,9 +4,9 @@ import { BROKER_DEFAULTS } from "./broker/settings.js";
 import { programVersion } from "./cli/version.js";
 import { formatListenAddress } from "./config/listen-address.js";
 import type { ListenAddress } from "./config/listen-address.js";
-import { SettingsError } from "./config/serve-settings.js";
 import type { ServeSettings } from "./config/serve-settings.js";
 import { BrokerError } from "./core/errors.js";
+import { openLmdbEngine } from "./engines/lmdb/lmdb-engine.js";
 import { MemoryEngine } from "./engines/memory/memory-engine.js";
 import { GrpcServer } from "./grpc/server.js";
 import type { Engine, EngineFailure } from "./ports/engine.js";
@@ -44,7 +44,7 @@ export interface RunningServer {
 /** Puts a server together and starts it. Rejects, having let go of everything, when it cannot start. */
 export async function startServer(settings: ServeSettings): Promise<RunningServer> {
   const journal = openJournal(settings.logLevel);
-  const engine = await openEngine(settings);
+  const engine = await openEngine(settings, journal);
   try {
     return await serve(settings, engine, journal);
   } catch (error) {
@@ -119,9 +119,9 @@ async function stopInOrder({ settings, engine, broker, server }: Parts): Promise
   await engine.close();
 }
 
-function openEngine(settings: ServeSettings): Promise<Engine> {
-  if (settings.engine === "lmdb") return Promise.reject(new SettingsError("engine", "lmdb", "memory, until the durable engine is built in"));
-  return Promise.resolve(new MemoryEngine());
+function openEngine({ engine, dataDirectory, freeDiskBytesMin }: ServeSettings, journal: Journal): Promise<Engine> {
+  if (engine === "memory") return Promise.resolve(new MemoryEngine());
+  return openLmdbEngine({ directory: dataDirectory, freeDiskBytesMin, journal });
 }
 
 function bound(address: ListenAddress, port: number): ListenAddress {

@@ -85,5 +85,5 @@ function wholeNumber(min: number, max: number): z.ZodInt {
 }
 
 function shown(value: unknown): string {
-  return value === undefined ? "not set" : (JSON.stringify(value) ?? typeof value);
+  return value === undefined ? "not set" : JSON.stringify(value);
 }

@@ -3,7 +3,7 @@ import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-j
 import { HealthImplementation } from "grpc-health-check";
 import { AdminServiceService } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
-import { BrokerError } from "../core/errors.js";
+import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { adminHandlers } from "./admin.js";
 import type { OpenCall, RawCall } from "./call-flow.js";

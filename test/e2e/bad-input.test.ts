@@ -147,7 +147,7 @@ const STREAMS: readonly Case<readonly Buffer[]>[] = [
   ["a filter with ** inside", [open({ events: ["a.**.b"] })], INVALID("open.events[0]")],
   ["65 filters", [open({ events: Array.from({ length: 65 }, (_, i) => `e${i}`) })], INVALID("open.events")],
   ["labels over 8 KiB", [open({ labels: { a: "x".repeat(9_000) } })], INVALID("open.labels")],
-  ["an ack_mode from the future", [open({ ackMode: 9 as AckMode })], INVALID("open.ack_mode")],
+  ["an ack_mode from the future", [open({ ackMode: AckMode.UNRECOGNIZED })], INVALID("open.ack_mode")],
   ["an ack_timeout of 99 ms", [open({ ackTimeout: { seconds: 0n, nanos: 99_000_000 } })], INVALID("open.ack_timeout")],
   ["an ack_timeout of 13 hours", [open({ ackTimeout: { seconds: 46_800n, nanos: 0 } })], INVALID("open.ack_timeout")],
   ["a negative ack_timeout", [open({ ackTimeout: { seconds: -1n, nanos: 0 } })], INVALID("open.ack_timeout")],

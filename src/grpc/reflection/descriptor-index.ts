@@ -46,18 +46,26 @@ export class DescriptorIndex {
     return this.messageTypes.has(name);
   }
 
-  /** The file of that name, and all that it imports, itself first; undefined when there is none. */
+  /** The file of that name, then all that it imports, each file before those that it imports; undefined when there is none. */
   fileByName(name: string): readonly Uint8Array[] | undefined {
     if (!this.files.has(name)) return undefined;
-    const names = new Set([name]);
-    for (const each of names) for (const imported of this.files.get(each)?.imports ?? []) names.add(imported);
-    return [...names].flatMap((each) => this.files.get(each)?.bytes ?? []);
+    const importedFirst = new Map<string, Uint8Array>();
+    this.collect(name, importedFirst);
+    return [...importedFirst.values()].reverse();
   }
 
   /** The file that declares a service, method, message, field, enum or enum value, and all that it imports. */
   fileBySymbol(symbol: string): readonly Uint8Array[] | undefined {
     const name = this.symbols.get(symbol);
     return name === undefined ? undefined : this.fileByName(name);
+  }
+
+  /** Imports form no cycle: the compiler sees to that. */
+  private collect(name: string, found: Map<string, Uint8Array>): void {
+    const file = this.files.get(name);
+    if (file === undefined || found.has(name)) return;
+    for (const imported of file.imports) this.collect(imported, found);
+    found.set(name, file.bytes);
   }
 
   private addSymbols(file: FileDescriptorProto): void {
