@@ -1,9 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { Delivery } from "../client/index.js";
-import { type Paint, printable } from "./terminal.js";
+import { layoutJson } from "./json-layout.js";
+import { type Paint, printable, printableLine } from "./terminal.js";
 
 const EVENT_COLUMNS_MAX = 32;
 const BINARY_BYTES_SHOWN = 48;
+/** Of one payload; the rest is counted, not shown. */
+const LINES_SHOWN = 40;
+const COLUMNS_SHOWN = 1_000;
 
 /**
  * A delivery as one line of JSON for programs. The payload is text where it is UTF-8, otherwise base64 under another name;
@@ -38,7 +42,7 @@ export class DeliveryView {
   lines(delivery: Delivery, columns: number): string[] {
     const { paint } = this;
     const offset = `#${delivery.offset}`;
-    const event = printable(delivery.event);
+    const event = printableLine(delivery.event);
     this.offsetColumns = Math.max(this.offsetColumns, offset.length);
     this.eventColumns = Math.min(EVENT_COLUMNS_MAX, Math.max(this.eventColumns, event.length));
 
@@ -50,7 +54,7 @@ export class DeliveryView {
     const payload = payloadText(delivery.payload);
     const fits = !payload.text.includes("\n") && leadColumns + payload.text.length <= columns;
     const body = paint(payload.tone, payload.text);
-    const lines = fits ? [`${lead}  ${body}`.trimEnd()] : [lead.trimEnd(), ...indented(payload.text, indent).map((line) => paint(payload.tone, line))];
+    const lines = fits ? [`${lead}  ${body}`.trimEnd()] : [lead.trimEnd(), ...laidOut(payload.text).map((line) => paint(payload.tone, `${indent}${line}`))];
     const about = this.about(delivery);
     if (about !== "") lines.push(`${indent}${about}`);
     return lines;
@@ -60,12 +64,12 @@ export class DeliveryView {
     const { paint } = this;
     const parts: string[] = [];
     if (delivery.attempt > 1 || delivery.deliveryCount > 1) {
-      const reason = delivery.lastReason === "" ? "" : `: ${printable(delivery.lastReason)}`;
+      const reason = delivery.lastReason === "" ? "" : `: ${printableLine(delivery.lastReason)}`;
       parts.push(paint("warning", `attempt ${delivery.attempt}, delivery ${delivery.deliveryCount} (${delivery.cause.toLowerCase()}${reason})`));
     }
-    if (delivery.orderingKey !== "") parts.push(paint("dim", `key ${printable(delivery.orderingKey)}`));
-    if (delivery.messageId !== "") parts.push(paint("dim", `id ${printable(delivery.messageId)}`));
-    for (const [name, value] of Object.entries(delivery.headers)) parts.push(paint("dim", `${printable(name)}=${printable(value)}`));
+    if (delivery.orderingKey !== "") parts.push(paint("dim", `key ${printableLine(delivery.orderingKey)}`));
+    if (delivery.messageId !== "") parts.push(paint("dim", `id ${printableLine(delivery.messageId)}`));
+    for (const [name, value] of Object.entries(delivery.headers)) parts.push(paint("dim", `${printableLine(name)}=${printableLine(value)}`));
     return parts.join(paint("dim", " · "));
   }
 }
@@ -77,8 +81,11 @@ function payloadText(payload: Buffer): { text: string; tone: "plain" | "dim" } {
   return { text: `(${payload.length} bytes) ${shown}${payload.length > BINARY_BYTES_SHOWN ? "…" : ""}`, tone: "dim" };
 }
 
-function indented(text: string, indent: string): string[] {
-  return text.split(/\r?\n/).map((line) => `${indent}${line}`);
+/** JSON over several lines, other text as it is; what is too much for a terminal is cut, and says so. */
+function laidOut(text: string): string[] {
+  const lines = (layoutJson(text) ?? text.split(/\r?\n/)).map((line) => (line.length > COLUMNS_SHOWN ? `${line.slice(0, COLUMNS_SHOWN)}…` : line));
+  if (lines.length <= LINES_SHOWN) return lines;
+  return [...lines.slice(0, LINES_SHOWN), `… ${(lines.length - LINES_SHOWN).toLocaleString("en")} more lines`];
 }
 
 /** Local time, as the person at the terminal counts it. */

@@ -60,8 +60,12 @@ async function subscribe(address: string, queue: string, events: readonly string
   try {
     await client.connected();
     const notes = new Notes(output, queue, flags);
-    const options = optionsOf(events, flags, leaving.signal, (event) => notes.tell(event));
-    const subscription = client.subscribe(queue, options);
+    const onEvent = (event: SubscriptionEvent): void => {
+      notes.tell(event);
+      // Everything that was there at the start has come.
+      if (flags.untilHead === true && event.type === "notice" && event.reason === "CAUGHT_UP") subscription.drain();
+    };
+    const subscription = client.subscribe(queue, optionsOf(events, flags, leaving.signal, onEvent));
     const count = await show(subscription, output, queue, flags);
     notes.left(count);
   } finally {
@@ -82,7 +86,6 @@ function optionsOf(
     onEvent,
     ...(flags.subscriber !== undefined && { subscriber: flags.subscriber }),
     ...(flags.from !== undefined && { from: flags.from }),
-    ...(flags.untilHead === true && { stop: "at_head" as const }),
     // No more than will be shown: what else came would have to be given back.
     ...(flags.count !== undefined && { maxInFlightMessages: flags.count }),
   };
@@ -105,6 +108,9 @@ async function write(delivery: Delivery, output: Output, queue: string, view: De
   const lines = output.isTerminal ? view.lines(delivery, output.columns) : [deliveryJson(queue, delivery)];
   await output.line(lines.join("\n"));
 }
+
+/** What this command brings about itself. */
+const EXPECTED_NOTICES: ReadonlySet<string> = new Set(["CAUGHT_UP", "HALF_CLOSED_EXPLICIT"]);
 
 /** What a person should know beside the messages, on stderr. In a pipe only what went wrong. */
 class Notes {
@@ -139,7 +145,7 @@ class Notes {
         this.output.note(paint("warning", event.error.message));
         break;
       case "notice":
-        if (event.reason !== "CAUGHT_UP") this.output.note(paint("dim", `${event.reason.toLowerCase().replaceAll("_", " ")}: ${event.detail}`));
+        if (!EXPECTED_NOTICES.has(event.reason)) this.output.note(paint("dim", `${event.reason.toLowerCase().replaceAll("_", " ")}: ${event.detail}`));
         break;
       case "heartbeat":
         break;
@@ -148,7 +154,8 @@ class Notes {
 
   left(count: number): void {
     if (!this.output.isTerminal) return;
-    this.output.note(this.output.paintNote("dim", count === 1 ? "1 message" : `${count.toLocaleString("en")} messages`));
+    // Over the ^C that the terminal shows.
+    this.output.note(`\r${this.output.paintNote("dim", count === 1 ? "1 message" : `${count.toLocaleString("en")} messages`)}`);
   }
 
   private greeting(event: Extract<SubscriptionEvent, { type: "opened" }>): string {

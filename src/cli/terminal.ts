@@ -32,8 +32,12 @@ export function paintFor(stream: { readonly isTTY?: boolean }, environment: Read
  * the title or hide what follows. Tabs and line ends stay.
  */
 export function printable(text: string): string {
-  // eslint's no-control-regex would refuse a literal class, so it is built from code points.
   return text.replace(CONTROL, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+/** The same for a place where one line must stay one line. */
+export function printableLine(text: string): string {
+  return printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
 }
 
 const CONTROL = new RegExp(`[${range(0x00, 0x08)}${range(0x0b, 0x1f)}${range(0x7f, 0x9f)}]`, "g");

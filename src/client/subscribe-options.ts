@@ -19,7 +19,10 @@ export interface SubscribeOptions {
    * it was sent, so it comes at most once. Default: "explicit".
    */
   readonly acks?: "explicit" | "auto";
-  /** Ends after these: the messages that are in the queue when it opens, or a number of messages. Default: never. */
+  /**
+   * Ends after these: the messages that are in the queue when it opens, or a number of messages. Default: never. A broker may
+   * serve this with `acks: "auto"` alone and say so (NOT_BUILT_YET); `Subscription.drain` ends any subscription in good order.
+   */
   readonly stop?: "at_head" | { readonly afterMessages: number };
   /** How many unsettled messages this client holds at most. Default: the broker's, 1,000. */
   readonly maxInFlightMessages?: number;

@@ -20,10 +20,13 @@ const AUTO_QUEUE_MAX = 1_000;
  *
  *   new --next()--> open <--> waiting        open: a session, being opened or open
  *    |                |           |          waiting: between two sessions
- *    +---- close() ---+--> closing --> over
+ *    |            drain()         |          draining: no more deliveries, until nothing is held
+ *    |                v           |
+ *    |             draining       |
+ *    +-- close() --> closing <----+--> over
  */
 export class Subscription implements AsyncIterableIterator<Delivery, undefined, undefined> {
-  private state: "new" | "open" | "waiting" | "closing" | "over" = "new";
+  private state: "new" | "open" | "waiting" | "draining" | "closing" | "over" = "new";
   private readonly queue = new DeliveryQueue();
   private readonly auto: boolean;
   private readonly listener: SessionListener;
@@ -80,6 +83,20 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
   async return(): Promise<IteratorReturnResult<undefined>> {
     await this.close();
     return { done: true, value: undefined };
+  }
+
+  /**
+   * Ends the iteration in good order: nothing more is asked for, what has come is still handed out and held, and when all of it
+   * is settled the iteration ends.
+   */
+  drain(): void {
+    if (this.state === "open") {
+      this.state = "draining";
+      this.session?.drain();
+    } else if (this.state === "new" || this.state === "waiting") {
+      clearTimeout(this.reopenTimer);
+      this.finish(undefined);
+    }
   }
 
   /**
@@ -157,12 +174,13 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
   private onSessionOver(error: TidemarkError | undefined): void {
     const session = this.session;
     this.session = undefined;
-    if (this.state !== "open" || session === undefined) return;
+    if (session === undefined || (this.state !== "open" && this.state !== "draining")) return;
     this.doneCount += session.doneCount;
     // The leases went with the stream. What came without leases is the application's all the same.
     if (!this.auto) this.queue.take();
-    if (this.isLastSession(error)) {
-      this.finish(error);
+    if (this.state === "draining" || this.isLastSession(error)) {
+      // A stream that breaks while it drains is as good as drained: what was held comes again for whoever opens the next.
+      this.finish(error !== undefined && !isPassing(error) ? error : undefined);
       return;
     }
     if ((this.options.subscriber ?? "") === "" && this.queueId !== "") this.resumeAfter = session.doneThrough;
