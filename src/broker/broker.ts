@@ -204,7 +204,7 @@ export class Broker implements BrokerApi {
       void Promise.all(this.queues.opened().map((queue) => queue.flush())).then(done);
     });
     if (!inTime) this.parts.journal.error("the last commit did not end in time; what was not confirmed comes again", { waitedMs: LAST_COMMIT_MS });
-    for (const queue of this.queues.opened()) queue.close(drainingError());
+    for (const queue of this.queues.opened()) queue.abandon(drainingError());
     this.scheduler.stop();
   }
 

@@ -97,9 +97,16 @@ export class Publisher {
 
   /** The queue is gone: everything unanswered and everything to come gets this error. */
   close(error: BrokerError): void {
+    const inFlight = this.inFlight?.frames ?? [];
+    this.abandon(error);
+    for (const { done } of inFlight) done({ ok: false, error });
+  }
+
+  /** The broker ends: what was never submitted and what is to come gets this error. What is in flight is left unanswered, since nobody knows whether it is stored. */
+  abandon(error: BrokerError): void {
     if (this.closedBy !== undefined) return;
     this.closedBy = error;
-    const waiting = [...(this.inFlight?.frames ?? []), ...this.open.frames, ...(this.unjudged ?? [])];
+    const waiting = [...this.open.frames, ...(this.unjudged ?? [])];
     this.inFlight = undefined;
     this.unjudged = undefined;
     this.open = this.freshBatch(this.open.next);

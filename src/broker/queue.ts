@@ -196,11 +196,21 @@ export class Queue {
     await Promise.all([this.publisher.flush(), this.subscribers.flush()]);
   }
 
-  /** Ends every session and answers every publish with this error, now and from now on. Touches nothing stored. */
+  /** The queue is deleted: every session ends and every publish is answered with this error, now and from now on. */
   close(error: BrokerError): void {
+    this.publisher.close(error);
+    this.end(error);
+  }
+
+  /** The broker ends. Publishes in flight are left unanswered. */
+  abandon(error: BrokerError): void {
+    this.publisher.abandon(error);
+    this.end(error);
+  }
+
+  private end(error: BrokerError): void {
     this.closedBy ??= error;
     this.trimmer.stop();
-    this.publisher.close(error);
     this.subscribers.close(error);
     this.tail.clear();
   }
