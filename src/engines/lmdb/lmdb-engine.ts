@@ -1,6 +1,7 @@
 import { mkdir, open, realpath } from "node:fs/promises";
 import { endianness } from "node:os";
 import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Engine, EngineFailure, QueueId } from "../../ports/engine.js";
 import type { Journal } from "../../ports/journal.js";
 import type { Log } from "../../ports/log.js";
@@ -22,6 +23,8 @@ import { checkStoreFile } from "./store-file.js";
 
 /** A commit that takes longer will not end: after some errors LMDB never answers. */
 const WATCHDOG_MS = 30_000;
+/** How long a store that could not be started is waited for: LMDB does not always close after a failed commit. */
+const CLOSE_MS_MAX = 1_000;
 /** Chunks kept in memory, all queues together. */
 const CACHE_BYTES_MAX = 64 * 1024 * 1024;
 /** A token is the count of opens above this many bits, and a counter below: 17 trillion writes between two opens. */
@@ -45,21 +48,30 @@ export interface LmdbEngine extends Engine {
 /** Opens a data directory. DataDirectoryError says, for people, why it cannot be: in use, newer, damaged. */
 export async function openLmdbEngine(options: LmdbOptions): Promise<LmdbEngine> {
   if (endianness() !== "LE") throw new DataDirectoryError("data directories are little-endian: this machine cannot use them");
-  const made = await mkdir(options.directory, { recursive: true, mode: 0o700 });
-  const directory = await realpath(options.directory);
+  const { directory, made } = await makeDirectory(options.directory);
   const lock = await DirectoryLock.take(directory);
   try {
     await checkStoreFile(directory, options.journal);
     const store = openStore(directory);
     try {
-      return await OpenLmdbEngine.start(store, lock, directory, options, made !== undefined);
+      return await OpenLmdbEngine.start(store, lock, directory, options, made);
     } catch (error) {
-      await store.close();
+      await Promise.race([store.close(), delay(CLOSE_MS_MAX, undefined, { ref: false })]);
       throw error;
     }
   } catch (error) {
     await lock.release();
     throw error;
+  }
+}
+
+/** The real path of a directory, made if it is not there. */
+async function makeDirectory(path: string): Promise<{ readonly directory: string; readonly made: boolean }> {
+  try {
+    const made = await mkdir(path, { recursive: true, mode: 0o700 });
+    return { directory: await realpath(path), made: made !== undefined };
+  } catch (error) {
+    throw new DataDirectoryError(`the data directory ${path} cannot be made: ${String(error)}`, { cause: error });
   }
 }
 
@@ -104,9 +116,13 @@ class OpenLmdbEngine implements LmdbEngine {
     const stored = store.get(FORMAT_KEY);
     const before = stored === undefined ? newFormatRecord() : decodeFormatRecord(stored, directory);
     const format = { ...before, opens: before.opens + 1 };
-    await store.transact(() => {
-      store.put(FORMAT_KEY, encodeFormatRecord(format));
-    });
+    try {
+      await store.transact(() => {
+        store.put(FORMAT_KEY, encodeFormatRecord(format));
+      });
+    } catch (error) {
+      throw new DataDirectoryError(`the store in ${directory} cannot be written: ${String(error)}`, { cause: error });
+    }
     await syncDirectory(directory);
     if (made) await syncDirectory(dirname(directory));
     const freeDisk = new FreeDisk(directory, options.freeDiskBytesMin, options.journal);

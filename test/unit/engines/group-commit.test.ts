@@ -1,0 +1,128 @@
+import { expect } from "chai";
+import { GroupCommit } from "../../../src/engines/group-commit.js";
+import type { Work } from "../../../src/engines/group-commit.js";
+
+/** A store that commits when told to, and remembers how the works came. */
+class ScriptedStore {
+  readonly batches: string[][] = [];
+  private finish: ((error?: Error) => void) | undefined;
+  private applied: string[] = [];
+
+  readonly transact = (works: readonly Work[]): Promise<void> => {
+    this.applied = [];
+    for (const work of works) work.apply();
+    this.batches.push(this.applied);
+    return new Promise((resolve, reject) => {
+      this.finish = (error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+    });
+  };
+
+  work(name: string, settled: string[]): Work {
+    return {
+      apply: () => {
+        this.applied.push(name);
+      },
+      settle: () => {
+        settled.push(name);
+      },
+    };
+  }
+
+  end(error?: Error): void {
+    this.finish?.(error);
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+describe("GroupCommit", () => {
+  let store: ScriptedStore;
+  let commits: GroupCommit;
+  let settled: string[];
+  const submit = (name: string): void => {
+    commits.submit(store.work(name, settled));
+  };
+
+  beforeEach(() => {
+    store = new ScriptedStore();
+    commits = new GroupCommit(store.transact, 60_000);
+    settled = [];
+  });
+
+  it("commits the work of one turn together, in order, and settles it afterwards", async () => {
+    submit("a");
+    submit("b");
+    expect(store.batches).to.deep.equal([]);
+    await turn();
+    expect(store.batches).to.deep.equal([["a", "b"]]);
+    expect(settled).to.deep.equal([]);
+    store.end();
+    await turn();
+    expect(settled).to.deep.equal(["a", "b"]);
+  });
+
+  it("gathers what comes during a commit and commits that as soon as it ends", async () => {
+    submit("a");
+    await turn();
+    submit("b");
+    await turn();
+    submit("c");
+    await turn();
+    expect(store.batches).to.deep.equal([["a"]]);
+    store.end();
+    await turn();
+    expect(store.batches).to.deep.equal([["a"], ["b", "c"]]);
+  });
+
+  it("settles nothing any more after a failed commit, and begins no other", async () => {
+    submit("a");
+    await turn();
+    submit("b");
+    store.end(new Error("input/output error"));
+    const failure = await commits.failed;
+    expect(failure.cause).to.have.property("message", "input/output error");
+    submit("c");
+    await turn();
+    expect(store.batches).to.deep.equal([["a"]]);
+    expect(settled).to.deep.equal([]);
+    expect(commits.hasFailed).to.equal(true);
+  });
+
+  it("counts a commit that does not end as failed, and ignores its late end", async () => {
+    commits = new GroupCommit(store.transact, 20);
+    submit("a");
+    // The watchdog does not keep a process alive; something else has to, as in a server.
+    const alive = setInterval(() => undefined, 1_000);
+    const failure = await commits.failed;
+    clearInterval(alive);
+    expect(failure.message).to.equal("a commit has not ended within 20 ms");
+    store.end();
+    await turn();
+    expect(settled).to.deep.equal([]);
+  });
+
+  it("is idle when everything submitted is settled, and when it has failed", async () => {
+    await commits.idle();
+    submit("a");
+    let idle = false;
+    const waiting = commits.idle().then(() => {
+      idle = true;
+    });
+    await turn();
+    expect(idle).to.equal(false);
+    store.end();
+    await waiting;
+    expect(settled).to.deep.equal(["a"]);
+    submit("b");
+    await turn();
+    store.end(new Error("no"));
+    await commits.idle();
+  });
+});
