@@ -70,7 +70,7 @@ export function checkMessageSize(message: NewMessage, publishTimeMs: WallMs): nu
 
 /**
  * Writes one message at `start` and returns where it ends. `bytes` is its `storedMessageBytes`, and `target` must have that
- * much room. The offset is left 0 for `patchOffset`.
+ * much room. The eight bytes of the offset are left as they were: `patchOffset` must follow.
  */
 export function writeMessage(target: Buffer, start: number, message: NewMessage, publishTimeMs: WallMs, bytes: number): number {
   target[start] = TAG_DELIVERED;
@@ -78,7 +78,6 @@ export function writeMessage(target: Buffer, start: number, message: NewMessage,
   const lengthBytes = varintBytes(bytes - 1 - varintBytes(bytes - 1));
   let position = writeVarint(target, start + 1, bytes - 1 - lengthBytes);
   target[position] = TAG_OFFSET;
-  target.fill(0, position + 1, position + OFFSET_FIELD_BYTES);
   position += OFFSET_FIELD_BYTES;
   position = writeTextField(target, position, TAG_EVENT, message.event);
   if (message.payload.length > 0) {
@@ -97,6 +96,7 @@ export function writeMessage(target: Buffer, start: number, message: NewMessage,
 export function encodeMessage(message: NewMessage, publishTimeMs: WallMs): Buffer {
   const target = Buffer.allocUnsafe(storedMessageBytes(message, publishTimeMs));
   writeMessage(target, 0, message, publishTimeMs, target.length);
+  patchOffset(target, 0, offset(0));
   return target;
 }
 
