@@ -22,6 +22,7 @@ import { ManualClock } from "../../support/manual-clock.js";
 import { newMessage } from "../../support/messages.js";
 
 const DEADLINE_MS = 5_000;
+const STEPS_MAX = 1_000;
 
 /** Ids in order: "00…01", "00…02". */
 class CountingRandom implements Random {
@@ -69,8 +70,10 @@ export class Bench {
     return bench;
   }
 
-  /** A new process over the same disk. The old one is not asked. */
+  /** A new process over the same disk. The old one is not asked, and writes nothing any more. */
   async crashAndRestart(): Promise<void> {
+    this.faults.failingCommit = this.faults.commits + 1;
+    await settled();
     this.faults = new MemoryFaults();
     this.engine = new MemoryEngine(this.disk, this.faults);
     this.broker = this.build();
@@ -108,13 +111,14 @@ export class Bench {
     return new TestSession(session, sink);
   }
 
-  /** Drives the clock until the condition holds, in small steps. */
+  /** Drives the clock until the condition holds, in steps between which everything happens that needs no clock. */
   async advanceUntil(what: string, condition: () => boolean | Promise<boolean>, stepMs = 100): Promise<void> {
-    await until(what, DEADLINE_MS, async () => {
-      if (await condition()) return true;
+    for (let step = 0; step < STEPS_MAX; step++) {
+      if (await condition()) return;
       this.clock.advance(stepMs);
-      return false;
-    });
+      await settled(5);
+    }
+    throw new Error(`waited ${STEPS_MAX} steps of ${stepMs} ms in vain: ${what}`);
   }
 
   private build(): Broker {
@@ -219,11 +223,42 @@ export class RecordingSink implements SessionSink {
 /** An open session and what it has heard. */
 export class TestSession {
   private lastRequestId = 0n;
+  private lostByClient = false;
+  /** By request: the messages that a settle named, as long as its answer is owed. */
+  private readonly owed = new Map<bigint, readonly number[]>();
 
   constructor(
     readonly session: Session,
     readonly heard: RecordingSink,
   ) {}
+
+  get isOver(): boolean {
+    return this.lostByClient || this.heard.ended;
+  }
+
+  /** The stream breaks. */
+  lost(): void {
+    this.lostByClient = true;
+    this.session.lost();
+  }
+
+  /** Sends a final verdict on these messages. */
+  sendFor(settlement: Partial<Settlement>, offsets: readonly number[]): void {
+    this.owed.set(this.send(settlement), offsets);
+  }
+
+  /** Offsets whose final verdict was confirmed since the last call, without a failure. */
+  confirmedOffsets(): readonly number[] {
+    const confirmed: number[] = [];
+    for (const [id, offsets] of this.owed) {
+      const result = this.resultOf(id);
+      if (result === undefined) continue;
+      this.owed.delete(id);
+      const failed = result.failures.filter(({ requestId }) => requestId === id);
+      for (const offset of offsets) if (!failed.some(({ range }) => range.first <= offset && offset <= range.last)) confirmed.push(offset);
+    }
+    return confirmed;
+  }
 
   /** Offsets received so far, in the order in which they came. */
   get offsets(): readonly number[] {

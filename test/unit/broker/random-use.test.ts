@@ -1,0 +1,215 @@
+import { expect } from "chai";
+import type { PublishOutcome } from "../../../src/broker/api.js";
+import { EventFilter } from "../../../src/core/event-filter.js";
+import type { NewMessage } from "../../../src/core/message.js";
+import { newMessage } from "../../support/messages.js";
+import { SeededRandom } from "../../support/seeded-random.js";
+import { Bench, run, settled } from "./broker-harness.js";
+import type { TestSession } from "./broker-harness.js";
+
+const RUNS = 12;
+const STEPS = 250;
+const EVENTS: readonly [string, ...string[]] = ["order.created", "order.paid", "invoice.sent", "noise"];
+const FILTERS: Readonly<Record<string, readonly string[]>> = { all: [], orders: ["order.*"], invoices: ["invoice.**"], nothing: ["elsewhere"] };
+const NAMES: readonly [string, ...string[]] = ["all", "orders", "invoices", "nothing"];
+
+/** A message that was sent; `offset` once its publish was accepted. */
+interface Sent {
+  readonly message: NewMessage;
+  offset: number | undefined;
+  refused: boolean;
+}
+
+/** What one durable subscriber has seen and settled for certain. */
+interface Seen {
+  readonly delivered: Set<number>;
+  /** Offsets whose settle was confirmed: they must never come again. */
+  readonly settled: Set<number>;
+  readonly sessions: { readonly session: TestSession; batchesRead: number }[];
+}
+
+/** Publishes, subscribes, settles, waits and crashes at random, and checks what everybody is promised. */
+class RandomUse {
+  readonly sent = new Map<string, Sent>();
+  readonly seen = new Map<string, Seen>(NAMES.map((name) => [name, { delivered: new Set(), settled: new Set(), sessions: [] }]));
+  crashes = 0;
+  private count = 0;
+
+  constructor(
+    readonly bench: Bench,
+    private readonly random: SeededRandom,
+  ) {}
+
+  async begin(): Promise<void> {
+    for (const name of NAMES) (await this.open(name)).lost();
+  }
+
+  async step(): Promise<void> {
+    const { random } = this;
+    const name = random.pick(NAMES);
+    const draw = random.next();
+    if (draw < 0.3) this.publish();
+    else if (draw < 0.4) await this.open(name);
+    else if (draw < 0.75) this.settleSome(name);
+    else if (draw < 0.82) this.leave(name);
+    else if (draw < 0.96) this.bench.clock.advance(random.between(0, 1_500));
+    else if (draw < 0.975) await this.crash();
+    await settled(random.between(0, 6));
+    this.check();
+  }
+
+  /** Everybody reads and acks everything that is left. */
+  async finish(): Promise<void> {
+    await this.bench.crashAndRestart();
+    for (const name of NAMES) {
+      await this.open(name);
+      await this.bench.advanceUntil(
+        `${name} to reach the head`,
+        async () => {
+          this.check();
+          for (const { session } of this.seenBy(name).sessions) session.send({ ackThroughBatchId: session.heard.batches.at(-1)?.facts.batchId ?? 0 });
+          const { committedOffset } = await this.bench.broker.getSubscriber("orders", name);
+          return committedOffset === (await this.bench.broker.getQueue("orders")).headOffset;
+        },
+        500,
+      );
+    }
+    await this.bench.advanceUntil("the log to be empty", async () => (await this.bench.broker.getQueue("orders")).messageCount === 0, 500);
+  }
+
+  /** Every accepted message was delivered to everybody whose filter takes it. */
+  checkNothingMissed(): void {
+    for (const name of NAMES) {
+      const filter = EventFilter.parse(FILTERS[name] ?? []);
+      for (const { message, offset } of this.sent.values()) {
+        if (offset !== undefined && filter.matches(message.event)) expect(this.seenBy(name).delivered.has(offset), `${name} missed ${offset}`).to.equal(true);
+      }
+    }
+  }
+
+  private publish(): void {
+    const { random } = this;
+    const earlier = [...this.sent.values()];
+    const again = random.chance(0.15) ? earlier[random.between(0, earlier.length - 1)] : undefined;
+    if (again !== undefined) {
+      this.send([again]);
+      return;
+    }
+    const fresh = Array.from({ length: random.between(1, 5) }, () => {
+      const id = `message-${++this.count}`;
+      const entry: Sent = { message: newMessage({ event: random.pick(EVENTS), messageId: id, payload: Buffer.from(id) }), offset: undefined, refused: false };
+      this.sent.set(id, entry);
+      return entry;
+    });
+    this.send(fresh);
+  }
+
+  private send(entries: readonly Sent[]): void {
+    const accepted = (outcome: PublishOutcome): void => {
+      entries.forEach((entry, i) => {
+        if (!outcome.ok) entry.refused = true;
+        else if (entry.offset === undefined) entry.offset = outcome.firstOffset + i;
+        else expect(outcome.firstOffset + i, `${entry.message.messageId} stored twice`).to.equal(entry.offset);
+      });
+    };
+    this.bench.broker.publish({ queue: "orders", messages: entries.map(({ message }) => message), expectedLastOffset: undefined, independent: false }, accepted);
+  }
+
+  private async open(name: string): Promise<TestSession> {
+    const maxMessages = this.random.between(1, 30);
+    const session = await this.bench.subscribe({ subscriber: name, events: FILTERS[name] ?? [], ackTimeoutMs: 4_000, flow: { maxMessages, maxBytes: 0, paused: false } });
+    this.seenBy(name).sessions.push({ session, batchesRead: 0 });
+    return session;
+  }
+
+  private leave(name: string): void {
+    const entry = this.someSession(name);
+    const how = this.random.between(0, 2);
+    if (how === 0) entry?.lost();
+    else if (how === 1) entry?.session.halfClosed();
+    else entry?.session.drain();
+  }
+
+  private settleSome(name: string): void {
+    const { random } = this;
+    const session = this.someSession(name);
+    const batch = session?.heard.batches[random.between(Math.max(0, session.heard.batches.length - 4), session.heard.batches.length - 1)];
+    if (session === undefined || batch === undefined) return;
+    const [first] = batch.messages;
+    const last = batch.messages[random.between(0, batch.messages.length - 1)];
+    if (first === undefined || last === undefined) return;
+    const range = run(first.offset, last.offset, batch.facts.batchId);
+    const named = batch.messages.map(({ offset }) => offset).filter((offset) => first.offset <= offset && offset <= last.offset);
+    const draw = random.next();
+    if (draw < 0.6) session.sendFor({ acks: [range] }, named);
+    else if (draw < 0.8) session.send({ retries: [{ range, delayMs: random.between(0, 3_000), reason: "again" }] });
+    else if (draw < 0.9) session.sendFor({ rejects: [{ range, reason: "no" }] }, named);
+    else session.send({ releases: [range] });
+  }
+
+  private async crash(): Promise<void> {
+    this.crashes++;
+    await this.bench.crashAndRestart();
+    for (const seen of this.seen.values()) {
+      this.check();
+      seen.sessions.length = 0;
+    }
+  }
+
+  /** Looks at everything that was heard since the last look, in order. */
+  private check(): void {
+    for (const [name, seen] of this.seen) {
+      const filter = EventFilter.parse(FILTERS[name] ?? []);
+      for (const entry of seen.sessions) {
+        const { heard } = entry.session;
+        for (const { messages } of heard.batches.slice(entry.batchesRead)) {
+          for (const message of messages) {
+            const sent = this.sent.get(message.messageId);
+            expect(sent, `phantom at ${message.offset}`).to.not.equal(undefined);
+            expect(sent?.refused, `refused, but delivered: ${message.messageId}`).to.equal(false);
+            expect(message.payload.toString()).to.equal(message.messageId);
+            expect(filter.matches(message.event), `${name} got ${message.event}`).to.equal(true);
+            if (sent?.offset !== undefined) expect(message.offset).to.equal(sent.offset);
+            expect(seen.settled.has(message.offset), `${name} got ${message.offset} again after it was settled`).to.equal(false);
+            seen.delivered.add(message.offset);
+          }
+        }
+        entry.batchesRead = heard.batches.length;
+      }
+      for (const { session } of seen.sessions) for (const offset of session.confirmedOffsets()) seen.settled.add(offset);
+    }
+  }
+
+  private someSession(name: string): TestSession | undefined {
+    const open = this.seenBy(name).sessions.filter(({ session }) => !session.isOver);
+    return open.length === 0 ? undefined : open[this.random.between(0, open.length - 1)]?.session;
+  }
+
+  private seenBy(name: string): Seen {
+    const seen = this.seen.get(name);
+    if (seen === undefined) throw new Error(`no subscriber ${name}`);
+    return seen;
+  }
+}
+
+describe("A broker under random use and crashes", function () {
+  this.timeout(60_000);
+  const source = SeededRandom.fromEnvironment();
+
+  it(`keeps its promises (TIDEMARK_SEED=${source.seed})`, async () => {
+    let delivered = 0;
+    let crashes = 0;
+    for (let i = 0; i < RUNS; i++) {
+      const use = new RandomUse(await Bench.start({ backoffMinMs: 10, maxAttempts: 4, maxDeliveries: 5 }), source.fork());
+      await use.begin();
+      for (let step = 0; step < STEPS; step++) await use.step();
+      await use.finish();
+      use.checkNothingMissed();
+      for (const { delivered: offsets } of use.seen.values()) delivered += offsets.size;
+      crashes += use.crashes;
+    }
+    // Not vacuous: much was delivered, and there were crashes.
+    expect(delivered).to.be.greaterThan(RUNS * 50);
+    expect(crashes).to.be.greaterThan(0);
+  });
+});
