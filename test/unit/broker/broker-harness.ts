@@ -70,9 +70,14 @@ export class Bench {
     return bench;
   }
 
+  /** No commit that begins from now on becomes durable. */
+  breakDisk(): void {
+    if (this.faults.failingCommit === 0) this.faults.failingCommit = this.faults.commits + 1;
+  }
+
   /** A new process over the same disk. The old one is not asked, and writes nothing any more. */
   async crashAndRestart(): Promise<void> {
-    this.faults.failingCommit = this.faults.commits + 1;
+    this.breakDisk();
     await settled();
     this.faults = new MemoryFaults();
     this.engine = new MemoryEngine(this.disk, this.faults);

@@ -149,11 +149,14 @@ class RandomUse {
 
   private async crash(): Promise<void> {
     this.crashes++;
+    this.bench.breakDisk();
+    // What is asked for now is lost: whoever is told otherwise will see it come again, or miss it.
+    this.publish();
+    for (const name of NAMES) this.settleSome(name);
+    await settled();
+    this.check();
     await this.bench.crashAndRestart();
-    for (const seen of this.seen.values()) {
-      this.check();
-      seen.sessions.length = 0;
-    }
+    for (const seen of this.seen.values()) seen.sessions.length = 0;
   }
 
   /** Looks at everything that was heard since the last look, in order. */
