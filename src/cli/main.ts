@@ -16,6 +16,11 @@ Examples:
 
 tidemark <command> --help says more.`;
 
+/** How a line about a failure begins. */
+function alarm(text: string): string {
+  return paintFor(process.stderr, process.env)("bad", text);
+}
+
 function program(): Command {
   const paint = paintFor(process.stdout, process.env);
   const command = new Command("tidemark")
@@ -32,7 +37,7 @@ function program(): Command {
       styleOptionText: (text) => paint("name", text),
       styleArgumentText: (text) => paint("name", text),
     })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "tidemark: ")) })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, alarm("tidemark:"))) })
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addServe(command);
@@ -46,6 +51,6 @@ try {
   await program().parseAsync(process.argv);
 } catch (error) {
   const { exitCode, line } = reportOf(error);
-  if (line !== undefined) process.stderr.write(`tidemark: ${line}\n`);
+  if (line !== undefined) process.stderr.write(`${alarm("tidemark:")} ${line}\n`);
   process.exitCode = exitCode;
 }

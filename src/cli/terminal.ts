@@ -1,18 +1,15 @@
-import { styleText } from "node:util";
-
 /** How a piece of output stands out. */
 export type Tone = "plain" | "dim" | "strong" | "good" | "warning" | "bad" | "name" | "number";
 
-type Style = Parameters<typeof styleText>[0];
-
-const STYLES: Readonly<Record<Exclude<Tone, "plain">, Style>> = {
-  dim: "dim",
-  strong: "bold",
-  good: "green",
-  warning: "yellow",
-  bad: "red",
-  name: "cyan",
-  number: "magenta",
+/** What switches each tone on and off again (ECMA-48, SGR). */
+const STYLES: Readonly<Record<Exclude<Tone, "plain">, readonly [on: number, off: number]>> = {
+  dim: [2, 22],
+  strong: [1, 22],
+  good: [32, 39],
+  warning: [33, 39],
+  bad: [31, 39],
+  name: [36, 39],
+  number: [35, 39],
 };
 
 /** Paints text, or leaves it alone where nobody sees colours. */
@@ -24,7 +21,11 @@ export function paintFor(stream: { readonly isTTY?: boolean }, environment: Read
   const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== "" && FORCE_COLOR !== "0";
   const refused = (NO_COLOR !== undefined && NO_COLOR !== "") || FORCE_COLOR === "0" || TERM === "dumb";
   if (!forced && (refused || stream.isTTY !== true)) return (_tone, text) => text;
-  return (tone, text) => (tone === "plain" || text === "" ? text : styleText(STYLES[tone], text));
+  return (tone, text) => {
+    if (tone === "plain" || text === "") return text;
+    const [on, off] = STYLES[tone];
+    return `\u001b[${on}m${text}\u001b[${off}m`;
+  };
 }
 
 /**

@@ -60,6 +60,7 @@ export class Session implements LeaseHolder {
   private countDone = 0;
   private readonly overWaiters: (() => void)[] = [];
   private isOver = false;
+  private wasOpened = false;
 
   constructor(
     connection: Connection,
@@ -88,8 +89,12 @@ export class Session implements LeaseHolder {
     return this.countDone;
   }
 
-  /** Everything up to it is done, as far as this client knows: where an ephemeral subscription goes on. */
-  get doneThrough(): number {
+  /**
+   * Everything up to it is done, as far as this client knows: where an ephemeral subscription goes on. Undefined: the session
+   * was never opened and knows nothing.
+   */
+  get doneThrough(): number | undefined {
+    if (!this.wasOpened) return undefined;
     let through = Math.max(this.lastOffset, this.committedOffset);
     for (const delivery of this.held) through = Math.min(through, delivery.offset - 1);
     for (const offset of this.owed) through = Math.min(through, offset - 1);
@@ -231,6 +236,7 @@ export class Session implements LeaseHolder {
   }
 
   private onOpened(opened: SessionOpened): void {
+    this.wasOpened = true;
     this.committedOffset = safeNumber(opened.committedOffset, "committed_offset");
     if (opened.ackTimeout !== undefined) this.ackTimeoutMs = durationToMs(opened.ackTimeout);
     this.watch.opened(opened.heartbeat === undefined ? undefined : durationToMs(opened.heartbeat), this.ackTimeoutMs);

@@ -183,7 +183,7 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
       this.finish(error !== undefined && !isPassing(error) ? error : undefined);
       return;
     }
-    if ((this.options.subscriber ?? "") === "" && this.queueId !== "") this.resumeAfter = session.doneThrough;
+    if ((this.options.subscriber ?? "") === "") this.resumeAfter = session.doneThrough ?? this.resumeAfter;
     this.reopenLater(error ?? new TidemarkError("UNAVAILABLE", "", "the broker ended the stream"));
   }
 

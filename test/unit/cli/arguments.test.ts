@@ -1,0 +1,42 @@
+import { expect } from "chai";
+import { InvalidArgumentError } from "commander";
+import { fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
+import { paintFor } from "../../../src/cli/terminal.js";
+
+describe("arguments", () => {
+  it("takes the first offset wanted as the start", () => {
+    expect(fromPosition("earliest")).to.equal("earliest");
+    expect(fromPosition("latest")).to.equal("latest");
+    expect(fromPosition("1")).to.deep.equal({ afterOffset: 0 });
+    expect(fromPosition("500")).to.deep.equal({ afterOffset: 499 });
+  });
+
+  it("refuses what is no start, no count, no header", () => {
+    for (const text of ["", "0", "-1", "1.5", "first", "1e3", "9007199254740993"]) {
+      expect(() => fromPosition(text), text).to.throw(InvalidArgumentError);
+      expect(() => positiveInteger(text), text).to.throw(InvalidArgumentError);
+    }
+    for (const text of ["", "name", "=value"]) expect(() => headerPair(text), text).to.throw(InvalidArgumentError);
+  });
+
+  it("gathers headers, with equals signs in their values", () => {
+    expect(headerPair("b=x=y", headerPair("a=1"))).to.deep.equal({ a: "1", b: "x=y" });
+    expect(headerPair("a=")).to.deep.equal({ a: "" });
+  });
+});
+
+describe("colours", () => {
+  const painted = (isTTY: boolean, environment: Record<string, string>): boolean => paintFor({ isTTY }, environment)("good", "x") !== "x";
+
+  it("are for terminals", () => {
+    expect(painted(true, {})).to.equal(true);
+    expect(painted(false, {})).to.equal(false);
+  });
+
+  it("obey NO_COLOR, FORCE_COLOR and a dumb terminal", () => {
+    expect(painted(true, { NO_COLOR: "1" })).to.equal(false);
+    expect(painted(true, { TERM: "dumb" })).to.equal(false);
+    expect(painted(true, { FORCE_COLOR: "0" })).to.equal(false);
+    expect(painted(false, { FORCE_COLOR: "1" })).to.equal(true);
+  });
+});
