@@ -14,6 +14,13 @@ import { openSession } from "./open-from-wire.js";
 import { SessionFrames } from "./session-frames.js";
 import { asBrokerError } from "./status.js";
 
+/**
+ * How long the end of a stream stays in doubt. A client that cancels may finish its side first and reset it a moment later
+ * (Node's HTTP/2 does, in two packets), and grpc-js tells every abort as an end first. What is held comes back uncounted after
+ * a half-close and counted after a cancel, so the decision waits; a half-close loses nothing by it.
+ */
+const HALF_CLOSE_DOUBT_MS = 50;
+
 /** What a Subscribe call needs of its server. */
 export interface SubscribeContext {
   readonly broker: BrokerApi;
@@ -33,7 +40,7 @@ export class SubscribeCall implements OpenCall {
   private session: Session | undefined;
   private readonly frames: SessionFrames;
   private readonly gate: ReadGate<"opening" | "unread answers">;
-  private readonly cancelOpenTimeout: () => void;
+  private cancelWake: () => void;
 
   /** @param onOver called once, when the call needs nothing more */
   constructor(
@@ -56,15 +63,16 @@ export class SubscribeCall implements OpenCall {
         this.fail(asBrokerError(error, context.journal, "Subscribe"));
       },
     });
-    this.cancelOpenTimeout = context.clock.wakeAt(monotonicMs(context.clock.monotonic() + LIMITS.firstFrameMs), () => {
-      if (this.state === "waiting") this.fail(new BrokerError("OPEN_TIMEOUT", `no open frame came within ${LIMITS.firstFrameMs} ms`));
+    this.cancelWake = this.wakeIn(LIMITS.firstFrameMs, () => {
+      this.fail(new BrokerError("OPEN_TIMEOUT", `no open frame came within ${LIMITS.firstFrameMs} ms`));
     });
     call.on("data", (bytes: Buffer) => {
       this.received(bytes);
     });
     call.on("end", () => {
-      // A cancelled or broken stream ends too, and is known as such only in the next turn.
-      setImmediate(() => {
+      if (this.state === "over") return;
+      this.cancelWake();
+      this.cancelWake = this.wakeIn(HALF_CLOSE_DOUBT_MS, () => {
         this.halfClosed();
       });
     });
@@ -118,7 +126,7 @@ export class SubscribeCall implements OpenCall {
 
   private open(settings: OpenSession): void {
     this.state = "opening";
-    this.cancelOpenTimeout();
+    this.cancelWake();
     this.gate.hold("opening");
     this.frames.textView = settings.textView;
     this.frames.confirmsTaking = settings.ackMode === "AUTO";
@@ -144,10 +152,13 @@ export class SubscribeCall implements OpenCall {
   }
 
   private halfClosed(): void {
-    if (this.state === "over") return;
-    if (this.call.cancelled) this.lost();
-    else if (this.session === undefined) this.fail(openExpected("the end of the stream"));
+    if (this.session === undefined) this.fail(openExpected("the end of the stream"));
     else this.session.halfClosed();
+  }
+
+  private wakeIn(ms: number, f: () => void): () => void {
+    const { clock } = this.context;
+    return clock.wakeAt(monotonicMs(clock.monotonic() + ms), f);
   }
 
   private lost(): void {
@@ -166,7 +177,7 @@ export class SubscribeCall implements OpenCall {
   private finish(): void {
     if (this.state === "over") return;
     this.state = "over";
-    this.cancelOpenTimeout();
+    this.cancelWake();
     this.frames.stop();
     this.onOver();
   }

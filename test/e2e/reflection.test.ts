@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import type { FileRegistry } from "@bufbuild/protobuf";
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
@@ -42,7 +42,7 @@ function fields(bytes: Uint8Array): Map<number, Uint8Array[]> {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
-    if (wireType === 2) found.set(number, [...(found.get(number) ?? []), reader.bytes()]);
+    if (wireType === WireType.LengthDelimited) found.set(number, [...(found.get(number) ?? []), reader.bytes()]);
     else reader.skip(wireType, number);
   }
   return found;

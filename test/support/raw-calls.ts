@@ -66,6 +66,10 @@ export class RawStream {
   pause(): void {
     this.call.pause();
   }
+
+  resume(): void {
+    this.call.resume();
+  }
 }
 
 /** A status, its details read. */

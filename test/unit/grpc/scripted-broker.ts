@@ -35,6 +35,8 @@ export class ScriptedBroker implements BrokerApi {
   hasRoom = true;
   /** Resolved when a session may open; a test replaces it to hold one up. */
   mayOpen: Promise<void> = Promise.resolve();
+  /** Opens that came, whether or not their session may open yet. */
+  opens = 0;
   clients: ClientInfo[] = [];
 
   publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
@@ -47,6 +49,7 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   async openSession(open: OpenSession, sink: SessionSink): Promise<Session> {
+    this.opens += 1;
     await this.mayOpen;
     const calls: SessionCall[] = [];
     this.sessions.push({ open, sink, calls });
