@@ -24,7 +24,7 @@ export class BacklogCounter {
   private through: number;
   private count = 0;
   private counting: Promise<void> | undefined;
-  /** The chunks that the subscription loaded last: `next` only moves through these. */
+  /** The chunks that the subscription was handed and has not passed: `next` only moves through these. */
   private loaded: readonly Chunk[] = [];
 
   constructor(
@@ -40,9 +40,11 @@ export class BacklogCounter {
     this.through = next - 1;
   }
 
-  /** The subscription was handed these chunks. */
-  saw(chunks: readonly Chunk[]): void {
-    this.loaded = chunks;
+  /** The subscription, which stands at `next`, is handed these chunks. */
+  saw(chunks: readonly Chunk[], next: Offset): void {
+    if (this.filter.takesEverything) return;
+    this.follow(next, this.log.head().next);
+    this.loaded = [...this.loaded.filter((chunk) => chunk.last >= next), ...chunks];
   }
 
   /**

@@ -253,7 +253,7 @@ export class SubscriptionDriver implements SessionHome {
   }
 
   private loaded(fact: LoadedFact): void {
-    if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks);
+    if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks, this.machine.counts().next);
     this.post(fact);
   }
 
