@@ -1,4 +1,5 @@
 import { EngineFailure } from "../ports/engine.js";
+import { LogOutOfRange } from "../ports/log.js";
 
 /** One caller's part of a commit. */
 export interface Work {
@@ -16,7 +17,11 @@ export class GroupCommit {
   private pending: Work[] = [];
   private running = false;
   private scheduled = false;
+  /** No more work is taken in. */
+  private stopping = false;
+  /** No more work is done. */
   private stopped = false;
+  private failure: EngineFailure | undefined;
   private readonly idleWaiters: (() => void)[] = [];
 
   /**
@@ -34,13 +39,14 @@ export class GroupCommit {
 
   /** A commit failed, or did not end. */
   get hasFailed(): boolean {
-    return this.stopped;
+    return this.failure !== undefined;
   }
 
-  /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. */
+  /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. Never settled after `stop`. */
   submit(work: Work): void {
+    if (this.stopping || this.stopped) return;
     this.pending.push(work);
-    if (this.running || this.scheduled || this.stopped) return;
+    if (this.running || this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => {
       this.scheduled = false;
@@ -48,8 +54,37 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves when nothing is pending or in flight, or when nothing will ever be answered any more. */
-  idle(): Promise<void> {
+  /**
+   * Answers with what `find` returns, at once. An error is only believed of a store that can still commit, and looked for again
+   * then: after a failed write, LMDB finds nothing any more of what it has. Stays pending once a commit has failed, or after `stop`.
+   */
+  async read<T>(find: () => T): Promise<T> {
+    if (!this.stopped) {
+      try {
+        return find();
+      } catch (error) {
+        if (error instanceof LogOutOfRange) throw error;
+      }
+    }
+    await this.barrier();
+    return find();
+  }
+
+  /** Resolves after an empty commit behind everything submitted. */
+  private barrier(): Promise<void> {
+    return new Promise((resolve) => {
+      this.submit({ apply: () => undefined, settle: resolve });
+    });
+  }
+
+  /** Commits what was submitted before, unless a commit fails; then nothing any more. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.idle();
+    this.stopped = true;
+  }
+
+  private idle(): Promise<void> {
     if (this.stopped || (!this.running && this.pending.length === 0)) return Promise.resolve();
     return new Promise((resolve) => {
       this.idleWaiters.push(resolve);
@@ -86,6 +121,7 @@ export class GroupCommit {
 
   private fail(failure: EngineFailure): void {
     this.stopped = true;
+    this.failure ??= failure;
     this.reportFailure(failure);
     this.wakeIdleWaiters();
   }

@@ -30,7 +30,10 @@ export interface Engine {
    * the reserve. Heals by itself.
    */
   readonly hasRoom: boolean;
-  /** Resolves when a commit failed: nothing that was not yet answered may be answered. Pending calls stay pending. */
+  /**
+   * Resolves when a commit failed: nothing that was not yet answered may be answered. Pending calls stay
+   * pending, and so do later ones.
+   */
   readonly failed: Promise<EngineFailure>;
   /** Waits for what was submitted before, then lets go of the data; idempotent. Later calls reject or stay pending. */
   close(): Promise<void>;

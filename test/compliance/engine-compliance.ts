@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import { offset } from "../../src/core/units.js";
 import type { Engine } from "../../src/ports/engine.js";
-import { fill, put } from "./engine-bench.js";
+import { EVERYTHING, fill, put } from "./engine-bench.js";
 import type { EngineBench } from "./engine-bench.js";
 import { describeLog } from "./log-compliance.js";
 import { describeState } from "./state-compliance.js";
@@ -89,5 +90,26 @@ function describeWhole(engine: () => Engine, restart: () => Promise<Engine>): vo
     await Promise.all([engine().close(), engine().close()]);
     expect((await appended).next).to.equal(4);
     expect((await (await restart()).openLog("q")).head().next).to.equal(4);
+  });
+  it("answers nothing more once it is closed", async () => {
+    const log = await engine().openLog("q");
+    await fill(log, 1);
+    await engine().close();
+    const answers: unknown[] = [];
+    const note = (answer: unknown): void => {
+      answers.push(answer);
+    };
+    fill(log, 1).then(note, note);
+    log.read(offset(1), EVERYTHING).then(note, note);
+    engine().state("q").commit([put("k", "v")]).then(note, note);
+    engine().state("q").get("k").then(note, note);
+    expect(await engine().openLog("other").catch((error: unknown) => error)).to.be.instanceOf(Error);
+    for (let turn = 0; turn < 10; turn++) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    expect(answers).to.deep.equal([]);
+    expect((await (await restart()).openLog("q")).head().next).to.equal(2);
   });
 }

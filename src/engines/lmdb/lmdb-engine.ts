@@ -137,8 +137,8 @@ class OpenLmdbEngine implements LmdbEngine {
   }
 
   openLog(queue: QueueId): Promise<Log> {
-    return new Promise((resolve) => {
-      if (this.closing !== undefined) throw new Error("the engine is closed");
+    if (this.closing !== undefined) return Promise.reject(new Error("the engine is closed"));
+    return this.commits.read(() => {
       let log = this.logs.get(queue);
       if (log === undefined) {
         const records = new ChunkRecords(this.store, ownerOf(queue), this.cache, (first, reason) => {
@@ -147,7 +147,7 @@ class OpenLmdbEngine implements LmdbEngine {
         log = new LmdbLog(records, this.commits);
         this.logs.set(queue, log);
       }
-      resolve(log);
+      return log;
     });
   }
 
@@ -175,7 +175,7 @@ class OpenLmdbEngine implements LmdbEngine {
   private async shutDown(): Promise<void> {
     this.freeDisk.stop();
     this.droppedQueues.stop();
-    await this.commits.idle();
+    await this.commits.stop();
     // A commit that failed or hangs may still be writing: only the end of the process lets go of the directory then.
     if (this.commits.hasFailed) return;
     await this.store.close();

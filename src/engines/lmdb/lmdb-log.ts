@@ -63,7 +63,7 @@ export class LmdbLog implements Log {
   }
 
   read(from: Offset, limit: ReadLimit): Promise<readonly Chunk[]> {
-    return answer(() => {
+    return this.commits.read(() => {
       if (from < this.current.first) throw new LogOutOfRange(this.current.first);
       const budget = new ReadBudget(limit.maxMessages, limit.maxBytes);
       const found: Chunk[] = [];
@@ -82,7 +82,7 @@ export class LmdbLog implements Log {
   }
 
   headers(from: Offset, maxChunks: number): Promise<readonly Chunk[]> {
-    return answer(() => {
+    return this.commits.read(() => {
       const found: Chunk[] = [];
       for (let next = this.beginningAt(from, false); next < this.current.next && found.length < maxChunks; ) {
         const header = this.records.header(next);
@@ -175,11 +175,4 @@ export class LmdbLog implements Log {
 function endIn(header: ChunkHeader, found: readonly Chunk[]): readonly Chunk[] {
   if (found.length === 0) throw new LogCorrupt(header.chunk.first, header.chunk.last);
   return found;
-}
-
-/** What `find` returns or throws, as a promise. */
-function answer<T>(find: () => T): Promise<T> {
-  return new Promise((resolve) => {
-    resolve(find());
-  });
 }

@@ -24,17 +24,15 @@ export class LmdbState implements State {
   ) {}
 
   get(key: string): Promise<Entry | undefined> {
-    return new Promise((resolve) => {
-      resolve(this.entry(key));
-    });
+    return this.commits.read(() => this.entry(key));
   }
 
   list(prefix: string, after: string | undefined, limit: number): Promise<readonly Entry[]> {
-    return new Promise((resolve) => {
+    return this.commits.read(() => {
       const start = after === undefined || after < prefix ? prefix : `${after}\0`;
       const end = `${prefix}${BEHIND}`;
       const keys = start < end ? this.store.keys(this.keyOf(start), this.keyOf(end), limit) : [];
-      resolve(keys.map((key) => this.entry(textOfKey(key))).filter((entry) => entry !== undefined));
+      return keys.map((key) => this.entry(textOfKey(key))).filter((entry) => entry !== undefined);
     });
   }
 

@@ -19,6 +19,8 @@ export class LmdbStore {
       path: directory,
       noSubdir: false,
       overlappingSync: false,
+      // With batching LMDB makes one more promise per turn that nobody can reach, and whose rejection would end the process.
+      eventTurnBatching: false,
       keyEncoding: "binary",
       encoding: "binary",
     });

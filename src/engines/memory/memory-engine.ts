@@ -72,7 +72,7 @@ export class MemoryEngine implements Engine {
 
   async close(): Promise<void> {
     this.closed = true;
-    await this.commits.idle();
+    await this.commits.stop();
   }
 
   private async transact(works: readonly Work[]): Promise<void> {

@@ -52,7 +52,7 @@ export class MemoryLog implements Log {
   }
 
   read(from: Offset, limit: ReadLimit): Promise<readonly Chunk[]> {
-    return answer(() => {
+    return this.commits.read(() => {
       if (from < this.current.first) throw new LogOutOfRange(this.current.first);
       const budget = new ReadBudget(limit.maxMessages, limit.maxBytes);
       const found: Chunk[] = [];
@@ -69,7 +69,7 @@ export class MemoryLog implements Log {
   }
 
   headers(from: Offset, maxChunks: number): Promise<readonly Chunk[]> {
-    return answer(() => {
+    return this.commits.read(() => {
       const found: Chunk[] = [];
       for (let i = this.indexOf(from); found.length < maxChunks; i++) {
         const stored = this.stored.chunks[i];
@@ -119,13 +119,6 @@ function headerOf(stored: StoredChunk): Chunk {
 function endAt(stored: StoredChunk, found: readonly Chunk[]): readonly Chunk[] {
   if (found.length === 0) throw new LogCorrupt(stored.chunk.first, stored.chunk.last);
   return found;
-}
-
-/** What `find` returns or throws, as a promise. */
-function answer<T>(find: () => T): Promise<T> {
-  return new Promise((resolve) => {
-    resolve(find());
-  });
 }
 
 function headOf(chunks: readonly StoredChunk[]): Head {

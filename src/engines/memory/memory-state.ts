@@ -18,12 +18,14 @@ export class MemoryState implements State {
   ) {}
 
   get(key: string): Promise<Entry | undefined> {
-    return Promise.resolve(this.entries.get(key));
+    return this.commits.read(() => this.entries.get(key));
   }
 
   list(prefix: string, after: string | undefined, limit: number): Promise<readonly Entry[]> {
-    const found = [...this.entries.values()].filter(({ key }) => key.startsWith(prefix) && (after === undefined || key > after));
-    return Promise.resolve(found.sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, limit));
+    return this.commits.read(() => {
+      const found = [...this.entries.values()].filter(({ key }) => key.startsWith(prefix) && (after === undefined || key > after));
+      return found.sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, limit);
+    });
   }
 
   commit(puts: readonly Put[]): Promise<readonly Token[]> {

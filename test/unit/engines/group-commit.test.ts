@@ -1,6 +1,9 @@
 import { expect } from "chai";
+import { offset } from "../../../src/core/units.js";
 import { GroupCommit } from "../../../src/engines/group-commit.js";
 import type { Work } from "../../../src/engines/group-commit.js";
+import { LogOutOfRange } from "../../../src/ports/log.js";
+import { failure } from "../../compliance/engine-bench.js";
 
 /** A store that commits when told to, and remembers how the works came. */
 class ScriptedStore {
@@ -108,21 +111,75 @@ describe("GroupCommit", () => {
     expect(settled).to.deep.equal([]);
   });
 
-  it("is idle when everything submitted is settled, and when it has failed", async () => {
-    await commits.idle();
+  it("commits what is pending when it is stopped, and nothing that comes later", async () => {
     submit("a");
-    let idle = false;
-    const waiting = commits.idle().then(() => {
-      idle = true;
+    let stopped = false;
+    const stopping = commits.stop().then(() => {
+      stopped = true;
     });
     await turn();
-    expect(idle).to.equal(false);
+    expect(stopped).to.equal(false);
     store.end();
-    await waiting;
-    expect(settled).to.deep.equal(["a"]);
-    submit("b");
+    await stopping;
+    submit("late");
+    await turn();
+    expect([settled, store.batches]).to.deep.equal([["a"], [["a"]]]);
+    expect(commits.hasFailed).to.equal(false);
+  });
+
+  it("can be stopped though a commit failed", async () => {
+    submit("a");
     await turn();
     store.end(new Error("no"));
-    await commits.idle();
+    await commits.stop();
+    await commits.stop();
+    expect(commits.hasFailed).to.equal(true);
+  });
+
+  it("answers reads at once, and says that the oldest offset is another one", async () => {
+    expect(await commits.read(() => "found")).to.equal("found");
+    const gone = new LogOutOfRange(offset(7));
+    expect(
+      await failure(
+        commits.read(() => {
+          throw gone;
+        }),
+        LogOutOfRange,
+      ),
+    ).to.equal(gone);
+    expect(store.batches).to.deep.equal([]);
+  });
+
+  it("believes damage only of a store that can still commit", async () => {
+    let looks = 0;
+    const damaged = commits.read(() => {
+      looks++;
+      throw new Error(`look ${looks}`);
+    });
+    let found: unknown;
+    const told = damaged.catch((error: unknown) => {
+      found = error;
+    });
+    await turn();
+    expect([looks, found]).to.deep.equal([1, undefined]);
+    store.end();
+    await told;
+    expect(found).to.have.property("message", "look 2");
+  });
+
+  it("answers no read any more after a failed commit", async () => {
+    let answered = false;
+    const answer = (): void => {
+      answered = true;
+    };
+    commits.read(() => {
+      throw new Error("nothing is where it was");
+    }).then(answer, answer);
+    await turn();
+    store.end(new Error("input/output error"));
+    await commits.failed;
+    commits.read(() => "found").then(answer, answer);
+    await turn();
+    expect(answered).to.equal(false);
   });
 });
