@@ -14,12 +14,12 @@ import { offset } from "../../../src/core/units.js";
 import { MemoryDisk } from "../../../src/engines/memory/memory-disk.js";
 import { MemoryEngine } from "../../../src/engines/memory/memory-engine.js";
 import { MemoryFaults } from "../../../src/engines/memory/memory-faults.js";
-import type { Journal } from "../../../src/ports/journal.js";
 import type { Random } from "../../../src/ports/random.js";
 import { EventLoopTurns } from "../../../src/system/turns.js";
 import { until } from "../../support/condition.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { newMessage } from "../../support/messages.js";
+import { RecordedJournal } from "../../support/recorded-journal.js";
 
 const DEADLINE_MS = 5_000;
 const STEPS_MAX = 1_000;
@@ -30,23 +30,6 @@ class CountingRandom implements Random {
 
   id(): string {
     return (++this.count).toString(16).padStart(32, "0");
-  }
-}
-
-/** Keeps what was said, so that a test can look for it. */
-class RecordedJournal implements Journal {
-  readonly lines: string[] = [];
-
-  info(message: string): void {
-    this.lines.push(message);
-  }
-
-  warn(message: string): void {
-    this.lines.push(message);
-  }
-
-  error(message: string): void {
-    this.lines.push(message);
   }
 }
 
@@ -68,6 +51,11 @@ export class Bench {
     const bench = new Bench({ ...BROKER_DEFAULTS, ...settings });
     await bench.broker.start();
     return bench;
+  }
+
+  /** Messages of the journal so far. */
+  get journalLines(): readonly string[] {
+    return this.journal.entries.map(({ message }) => message);
   }
 
   /** No commit that begins from now on becomes durable. */

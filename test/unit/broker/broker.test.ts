@@ -37,7 +37,7 @@ describe("Broker", () => {
       const bench = await Bench.start();
       const [a, b] = await Promise.all([bench.subscribe({ subscriber: "a" }), bench.subscribe({ subscriber: "b" }), bench.publishMany(1), bench.publishMany(1)]);
       expect(a.heard.facts?.queueId).to.equal(b.heard.facts?.queueId);
-      expect(bench.journal.lines.filter((line) => line === "queue created")).to.have.length(1);
+      expect(bench.journalLines.filter((line) => line === "queue created")).to.have.length(1);
     });
 
     it("lists them by name, a page at a time", async () => {
@@ -182,7 +182,7 @@ describe("Broker", () => {
       let stopped = false;
       void bench.broker.stop(1_000).then(() => (stopped = true));
       await bench.advanceUntil("the end", () => stopped, 1_000);
-      expect(bench.journal.lines.join()).to.contain("last commit");
+      expect(bench.journalLines.join()).to.contain("last commit");
       // Only the one that was never on its way: nobody knows about the other.
       expect(outcomes.map((outcome) => outcome.ok || outcome.error.reason)).to.deep.equal(["DRAINING"]);
     });

@@ -186,6 +186,27 @@ describe("Publisher", () => {
       await stalled;
     });
 
+    it("bounds what waits for a queue to open, too", async () => {
+      const bench = await Bench.start();
+      const release = bench.faults.holdCommits();
+      const outcomes: PublishOutcome[] = [];
+      const send = (): boolean =>
+        bench.broker.publish({ queue: "orders", messages: [newMessage({ payload: Buffer.alloc(MIB / 2) })], expectedLastOffset: undefined, independent: false }, (outcome) => outcomes.push(outcome));
+      let sent = 1;
+      while (send()) sent++;
+      expect(sent * (MIB / 2)).to.be.within(LIMITS.openBatchBytesMax - MIB, LIMITS.openBatchBytesMax + MIB);
+      while (sent < 60) {
+        send();
+        sent++;
+      }
+      await until("a refusal", 2_000, () => outcomes.length > 0);
+      expect(outcomes.every((outcome) => !outcome.ok && outcome.error.reason === "PUBLISH_BACKLOG")).to.equal(true);
+      release();
+      await until("every answer", 2_000, () => outcomes.length === 60);
+      const offsets = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.firstOffset] : []));
+      expect(offsets).to.deep.equal(offsets.map((_, i) => i + 1));
+    });
+
     it("calls a writer back at once, but not in the same turn, when there is room", async () => {
       const bench = await Bench.start();
       await bench.publishMany(1);

@@ -7,7 +7,7 @@ import { SeededRandom } from "../../support/seeded-random.js";
 import { Bench, run, settled } from "./broker-harness.js";
 import type { TestSession } from "./broker-harness.js";
 
-const RUNS = 12;
+const RUNS = 8;
 const STEPS = 250;
 const EVENTS: readonly [string, ...string[]] = ["order.created", "order.paid", "invoice.sent", "noise"];
 const FILTERS: Readonly<Record<string, readonly string[]>> = { all: [], orders: ["order.*"], invoices: ["invoice.**"], nothing: ["elsewhere"] };
@@ -150,7 +150,7 @@ class RandomUse {
   private async crash(): Promise<void> {
     this.crashes++;
     this.bench.breakDisk();
-    // What is asked for now is lost: whoever is told otherwise will see it come again, or miss it.
+    // Whatever is asked of it from here on is lost: whoever is told otherwise will see it come again, or miss it.
     this.publish();
     for (const name of NAMES) this.settleSome(name);
     await settled();

@@ -225,4 +225,17 @@ describe("Retention until acked", () => {
     expect(await fresh.received(1)).to.deep.equal([4]);
     expect(fresh.heard.gaps).to.deep.equal([]);
   });
+
+  it("leads a thousand sleepers over a log that none of them takes anything of", async () => {
+    const bench = await Bench.start();
+    for (let i = 0; i < 1_000; i++) (await bench.subscribe({ subscriber: `sleeper-${i}`, events: [`event-${i % 50}.*`] })).lost();
+    for (let i = 0; i < 600; i++) await bench.publishMany(1);
+    await bench.advanceUntil("everything is trimmed", async () => (await messageCount(bench)) === 0, 500);
+    await bench.accepted([{ event: "event-7.happened" }]);
+    await letTrim(bench);
+    expect(await messageCount(bench)).to.equal(1);
+    const infos = await bench.broker.listSubscribers("orders", undefined, 1_000);
+    expect(infos.filter(({ committedOffset }) => committedOffset === 600)).to.have.length(20);
+    expect(infos.filter(({ committedOffset }) => committedOffset === 601)).to.have.length(980);
+  });
 });
