@@ -86,7 +86,7 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
       billing = subscribe();
       expect(await billing.next("opened")).to.include({ committedOffset: "2" });
       expect((await receive(billing, 1))[0]).to.include({ offset: 3, deliveryCount: 2 });
-      await billing.kill();
+      await billing.finish();
 
       expect(await publish("order.created", "1002")).to.include({ offset: "4" });
       await server.kill();
@@ -100,7 +100,7 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
       expect(await ack(billing, 1, rest)).to.include({ committedOffset: "4" });
       await billing.finish();
 
-      const nothingLeft = await subscribe({ stopAtHead: true }).finish();
+      const nothingLeft = await subscribe({ ackMode: "ACK_MODE_AUTO", stopAtHead: true }).finish();
       expect(nothingLeft.filter((response) => "deliveries" in response)).to.deep.equal([]);
     });
 
