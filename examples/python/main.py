@@ -22,5 +22,6 @@ for response in broker.Subscribe(iter(frames.get, None)):
     for message in response.deliveries.messages:
         print(f"received #{message.offset} {message.event} {message.payload.decode()}")
     if response.HasField("deliveries"):  # done with all of this batch
-        frames.put(SubscribeRequest(settle=Settlement(ack_through_batch_id=response.deliveries.batch_id)))
+        frames.put(SubscribeRequest(request_id=1, settle=Settlement(ack_through_batch_id=response.deliveries.batch_id)))
+    if response.HasField("result"):  # the ack is on disk
         frames.put(None)  # without this line the program waits for more messages

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { Command, Option } from "commander";
 import { reportOf } from "./failure.js";
 import { surviveBrokenPipes } from "./output.js";
@@ -47,6 +48,8 @@ function program(): Command {
 }
 
 surviveBrokenPipes();
+// What the transport has to say comes as an error, and goes out as one line of ours.
+if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
 try {
   await program().parseAsync(process.argv);
 } catch (error) {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { parseServeSettings, type ServeSettings, SettingsError } from "../config/serve-settings.js";
+import type { ServeSettings } from "../config/serve-settings.js";
 import { CommandFailure, EXIT, UsageError } from "./failure.js";
 
 interface ServeFlags {
@@ -49,12 +49,13 @@ export function addServe(program: Command): void {
     .option("--shutdown-grace <seconds>", "how long a stop waits for clients, at most 8 (default: 5)", decimal)
     .addHelpText("after", EXAMPLES)
     .action(async (flags: ServeFlags) => {
-      const settings = settingsOf(flags);
-      await serve(settings);
+      await serve(await settingsOf(flags));
     });
 }
 
-function settingsOf(flags: ServeFlags): ServeSettings {
+async function settingsOf(flags: ServeFlags): Promise<ServeSettings> {
+  // Here and below loaded when they are needed: publishing from a shell must not load a server.
+  const { parseServeSettings, SettingsError } = await import("../config/serve-settings.js");
   const said: Record<string, unknown> = {
     listen: flags.listen,
     dataDirectory: flags.data,
@@ -76,7 +77,6 @@ function settingsOf(flags: ServeFlags): ServeSettings {
 
 /** Serves until a signal or a failure, then ends the process: nothing that lingers may keep it. */
 async function serve(settings: ServeSettings): Promise<void> {
-  // Loaded here and not above: publishing from a shell must not load a server.
   const { startServer } = await import("../main.js");
   const server = await startServer(settings).catch((error: unknown) => {
     throw startFailure(error);

@@ -61,6 +61,10 @@ export class Session implements LeaseHolder {
   private readonly overWaiters: (() => void)[] = [];
   private isOver = false;
   private wasOpened = false;
+  /** Settles went out without a request id since the last one with: they are not known to be on disk. */
+  private unconfirmed = false;
+  /** The stream comes to its end, so every settle has to be confirmed: its OK alone says nothing about the disk. */
+  private ending = false;
 
   constructor(
     connection: Connection,
@@ -131,13 +135,18 @@ export class Session implements LeaseHolder {
 
   /** No more deliveries; the stream ends when nothing is held. */
   drain(): void {
+    this.ending = true;
     this.flush();
     this.write({ $case: "drain", value: {} });
   }
 
-  /** Sends what is settled, gives back what is held, and waits for the broker's OK, 5 s at most. */
+  /**
+   * Sends what is settled, gives back what is held, and waits for the broker's OK, 5 s at most. The broker answers all settles
+   * first, from the disk.
+   */
   close(): Promise<void> {
     if (this.isOver) return Promise.resolve();
+    this.ending = true;
     this.flush();
     this.writable = false;
     if (this.auto) {
@@ -181,8 +190,9 @@ export class Session implements LeaseHolder {
   }
 
   private flush(): void {
-    if (this.collector.isEmpty || !this.writable) return;
-    const requestId = this.waiters.sealRequest();
+    if (!this.writable || (this.collector.isEmpty && !(this.ending && this.unconfirmed))) return;
+    const requestId = this.waiters.sealRequest(this.ending);
+    this.unconfirmed = requestId === 0n;
     this.write({ $case: "settle", value: this.collector.take() }, requestId);
   }
 

@@ -20,9 +20,12 @@ export class SettleWaiters {
     return new Promise((resolve, reject) => this.open.push({ batchId, offset, resolve, reject }));
   }
 
-  /** The id for the frame about to be sent; 0 if nobody waits for it, so that the broker need not hurry. */
-  sealRequest(): bigint {
-    if (this.open.length === 0) return 0n;
+  /**
+   * The id for the frame about to be sent; 0 if nobody waits for it, so that the broker need not hurry, unless `confirm` asks
+   * for an answer all the same.
+   */
+  sealRequest(confirm: boolean): bigint {
+    if (this.open.length === 0 && !confirm) return 0n;
     const requestId = ++this.lastRequestId;
     this.byRequest.set(requestId, this.open);
     this.open = [];

@@ -229,7 +229,9 @@ describe("the client against a server", () => {
   });
 });
 
-describe("the client when the server goes away", () => {
+describe("the client when the server goes away", function () {
+  // Each test starts servers, which on a busy machine take their time.
+  this.timeout(60_000);
   let dataDir: Awaited<ReturnType<typeof temporaryDataDir>>;
   let server: ServerProcess;
   let client: TidemarkClient;
@@ -292,7 +294,7 @@ describe("the client when the server goes away", () => {
     for await (const delivery of client.subscribe("orders", { acks: "auto", from: "earliest", stop: "at_head" })) texts.push(delivery.text);
     expect(texts).to.have.length(603);
     expect(new Set(texts).size).to.equal(603);
-  }).timeout(60_000);
+  });
 
   it("loses nothing without a name either, from where it had come to", async () => {
     const subscription = client.subscribe("orders", { from: "earliest", onEvent });
