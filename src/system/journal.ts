@@ -1,11 +1,24 @@
+import { isatty } from "node:tty";
 import { pino } from "pino";
-import type { Logger } from "pino";
+import type { DestinationStream, Logger } from "pino";
+import { PinoPretty } from "pino-pretty";
 import type { Journal, JournalLevel } from "../ports/journal.js";
 
-/** A journal of one JSON line an entry on standard error, so that standard output stays the command's own. */
+/** File descriptor of standard error. */
+const STDERR = 2;
+
+/**
+ * A journal on standard error, so that standard output stays the command's own: one line of JSON an entry, or on a terminal one
+ * line for people.
+ */
 export function openJournal(level: JournalLevel): Journal {
-  // Synchronous: what is logged before the process ends on a failed disk must not be lost in a buffer.
-  return new PinoJournal(pino({ level, base: {}, serializers: { error: pino.stdSerializers.errWithCause } }, pino.destination({ dest: 2, sync: true })));
+  return new PinoJournal(pino({ level, base: {}, serializers: { error: pino.stdSerializers.errWithCause } }, destination()));
+}
+
+/** Synchronous: what is logged before the process ends on a failed disk must not be lost in a buffer. */
+function destination(): DestinationStream {
+  if (!isatty(STDERR)) return pino.destination({ dest: STDERR, sync: true });
+  return PinoPretty({ destination: STDERR, sync: true, translateTime: "SYS:HH:MM:ss", singleLine: true, errorLikeObjectKeys: ["error"] });
 }
 
 class PinoJournal implements Journal {
