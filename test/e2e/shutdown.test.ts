@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { status as Code } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
 import { DeliveryCause, OpenSession, StartPosition, SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
@@ -94,7 +95,7 @@ describe("a stop of the server", () => {
     expect(watch.received.map((bytes) => bytes.toString("hex"))).to.deep.equal([SERVING, NOT_SERVING]);
     const refused = await stubs.publish("orders", { event: "a" }).then(
       () => undefined,
-      (error: Parameters<typeof callEnd>[0]) => callEnd(error),
+      (error: unknown) => callEnd(error as ServiceError),
     );
     expect(refused).to.include({ code: Code.UNAVAILABLE, reason: "DRAINING" });
     const late = stubs.subscribe({ queue: "orders" });
