@@ -12,6 +12,6 @@ export class Recording {
   }
 
   nextSession(subscriber: string): string {
-    return `${subscriber}#${++this.lastSession}`;
+    return `${subscriber}.${++this.lastSession}`;
   }
 }

@@ -8,11 +8,11 @@ export function checkDeliveries(index: HistoryIndex): Violation[] {
   for (const subscriber of index.subscribers.values()) {
     ledgers.set(subscriber.name, new Ledger(subscriber.name, index.matchingOffsets(subscriber)));
   }
-  let incarnation = 0;
+  let kills = 0;
   for (const event of index.history) {
-    if (event.type === "server_started") incarnation++;
+    if (event.type === "server_killed") kills++;
     if (!("session" in event)) continue;
-    ledgers.get(index.subscriberOf(event.session).name)?.take(event, incarnation);
+    ledgers.get(index.subscriberOf(event.session).name)?.take(event, kills);
   }
   for (const ledger of ledgers.values()) ledger.finish();
   return [...ledgers.values()].flatMap((ledger) => ledger.violations);
@@ -24,7 +24,8 @@ type SettleSent = Extract<HistoryEvent, { readonly type: "settle_sent" }>;
 /** The last time that one message was handed out, and what was said about it since. */
 interface HandOut {
   readonly delivered: Delivered;
-  readonly incarnation: number;
+  /** Which life of the server handed it out; undefined when that is not certain. */
+  readonly life: number | undefined;
   verdict: Verdict | undefined;
 }
 
@@ -39,6 +40,9 @@ class Ledger {
   private readonly settleConfirmed = new Set<number>();
   private readonly settles = new Map<string, SettleSent>();
   private readonly gracefulEnds = new Set<string>();
+  private readonly killsWhenOpening = new Map<string, number>();
+  /** By session. A frame may arrive after the kill of who sent it, so what counts is when its session opened. */
+  private readonly lives = new Map<string, number>();
   private readonly lastCommittedIn = new Map<string, number>();
   private readonly highestWhenOpening = new Map<string, number>();
   private highestCommitted = 0;
@@ -51,12 +55,14 @@ class Ledger {
     private readonly matching: readonly number[],
   ) {}
 
-  take(event: SessionEvent, incarnation: number): void {
+  take(event: SessionEvent, kills: number): void {
     switch (event.type) {
       case "open_sent":
+        this.killsWhenOpening.set(event.session, kills);
         this.highestWhenOpening.set(event.session, this.highestCommitted);
         break;
       case "opened":
+        if (this.killsWhenOpening.get(event.session) === kills) this.lives.set(event.session, kills);
         this.checkCommittedOnOpen(event.session, event.committedOffset);
         this.seeCommitted(event.session, event.committedOffset);
         break;
@@ -64,7 +70,7 @@ class Ledger {
         this.seeCommitted(event.session, event.committedOffset);
         break;
       case "delivered":
-        this.deliver(event, incarnation);
+        this.deliver(event);
         break;
       case "settle_sent":
         this.send(event);
@@ -87,19 +93,19 @@ class Ledger {
     }
   }
 
-  private deliver(event: Delivered, incarnation: number): void {
+  private deliver(event: Delivered): void {
     const { offset } = event;
     if (this.settleConfirmed.has(offset)) {
       this.report("I3", `offset ${offset} came again in session ${event.session}, although its settle was confirmed`);
     }
     const before = this.lastHandOut.get(offset);
-    if (before !== undefined) this.checkCounts(before, event, incarnation);
+    if (before !== undefined) this.checkCounts(before, event);
     this.checkUpperBounds(event);
-    this.lastHandOut.set(offset, { delivered: event, incarnation, verdict: undefined });
+    this.lastHandOut.set(offset, { delivered: event, life: this.lives.get(event.session), verdict: undefined });
     this.handOuts.set(offset, (this.handOuts.get(offset) ?? 0) + 1);
   }
 
-  private checkCounts(before: HandOut, event: Delivered, incarnation: number): void {
+  private checkCounts(before: HandOut, event: Delivered): void {
     const { delivered, verdict } = before;
     const said = `offset ${event.offset}: attempt ${delivered.attempt}, delivery ${delivered.deliveryCount} is followed by attempt ${event.attempt}, delivery ${event.deliveryCount}`;
     if (event.attempt < delivered.attempt || event.deliveryCount < delivered.deliveryCount) {
@@ -107,7 +113,7 @@ class Ledger {
       return;
     }
     // What a crash interrupted may be missing in the counts, so only hand-outs by one life of the server are compared exactly.
-    if (before.incarnation !== incarnation) return;
+    if (before.life === undefined || before.life !== this.lives.get(event.session)) return;
     const graceful = this.gracefulEnds.has(delivered.session);
     if (verdict === undefined && !graceful && event.deliveryCount === delivered.deliveryCount) {
       this.report("I4", `${said}: a hand-out without a verdict was not counted`);

@@ -126,6 +126,11 @@ describe("the history checker", () => {
     expect(checkHistory(after({ type: "opened", session: "a2" }, again)(without({ type: "delivered", session: "a2", offset: 2 })(soundHistory())))).to.deep.equal([]);
   });
 
+  it("knows a hand-out of the life before the crash, even when it arrives late", () => {
+    const late: HistoryEvent = { type: "delivered", session: "a1", offset: 2, key: "m2", event: "mail.sent", attempt: 1, deliveryCount: 1 };
+    expect(checkHistory(after({ type: "server_killed" }, late)(without({ type: "delivered", session: "a1", offset: 2 })(soundHistory())))).to.deep.equal([]);
+  });
+
   it("accepts that a settle which was named in a failure comes again", () => {
     const lost = change({ type: "settle_confirmed", session: "a1" }, { failed: [1] });
     const again: HistoryEvent = { type: "delivered", session: "a2", offset: 1, key: "m1", event: "order.created", attempt: 1, deliveryCount: 2 };
