@@ -115,6 +115,8 @@ const EXPECTED_NOTICES: ReadonlySet<string> = new Set(["CAUGHT_UP", "HALF_CLOSED
 /** What a person should know beside the messages, on stderr. In a pipe only what went wrong. */
 class Notes {
   private greeted = false;
+  /** The connection is gone, and that was said. */
+  private away = false;
 
   constructor(
     private readonly output: Output,
@@ -129,12 +131,15 @@ class Notes {
         if (this.greeted) this.output.note(paint("good", "connected again"));
         else if (this.output.isTerminal) this.output.note(this.greeting(event));
         this.greeted = true;
+        this.away = false;
         break;
       case "reconnecting":
-        this.output.note(paint("warning", `the connection broke (${event.cause.message}); trying again in ${seconds(event.delayMs)} s`));
+        if (!this.away) this.output.note(paint("warning", `the connection broke (${event.cause.message}); trying again until it is back`));
+        this.away = true;
         break;
       case "going_away":
-        this.output.note(paint("warning", `the broker is stopping; coming back in ${seconds(event.reconnectAfterMs)} s`));
+        this.output.note(paint("warning", "the broker is stopping; trying again until it is back"));
+        this.away = true;
         break;
       case "gap":
         this.output.note(
@@ -167,8 +172,4 @@ class Notes {
     const leave = count === undefined && untilHead !== true ? paint("dim", " · Ctrl-C leaves") : "";
     return `${paint("good", "●")} ${paint("strong", this.queue)}${who}${paint("dim", ` · ${waiting}${hint}`)}${leave}`;
   }
-}
-
-function seconds(ms: number): string {
-  return (ms / 1_000).toFixed(1);
 }

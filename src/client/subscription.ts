@@ -7,12 +7,14 @@ import { DeliveryQueue } from "./delivery-queue.js";
 import { openedEvent } from "./frame-event.js";
 import { openSession } from "./open-session.js";
 import { Session, type SessionListener } from "./session.js";
-import type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";
+import type { SubscribeOptions } from "./subscribe-options.js";
 import { isPassing, TidemarkError } from "./tidemark-error.js";
 import { durationToMs } from "./wire-time.js";
 
 /** With `acks: "auto"`, how many deliveries may wait for the application before the stream is paused, and resumed below half. */
 const AUTO_QUEUE_MAX = 1_000;
+/** A session that lived so long was a good one: the next break starts the backoff anew. */
+const GOOD_SESSION_MS = 1_000;
 
 /**
  * The messages of a subscriber, as an async iterator that outlives broken streams. It opens at the first `next()`, so that
@@ -32,8 +34,10 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
   private readonly listener: SessionListener;
   private session: Session | undefined;
   private paused = false;
-  /** Sessions that broke in a row without one delivery or heartbeat. */
+  /** Sessions that broke in a row before they did any good. */
   private failures = 0;
+  /** When this session was opened; undefined: not yet. */
+  private openedMs: number | undefined;
   private doneCount = 0;
   /** Of an ephemeral subscription, once it was open: where the next session goes on. */
   private resumeAfter: number | undefined;
@@ -59,7 +63,7 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
         this.queue.take((delivery) => deliveries.has(delivery));
       },
       goingAway: (frame) => this.onGoingAway(frame),
-      event: (event) => this.onEvent(event),
+      event: (event) => this.options.onEvent?.(event),
       over: (error) => this.onSessionOver(error),
     };
   }
@@ -135,6 +139,7 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
     this.state = "open";
     this.awayUntilMs = undefined;
     this.paused = false;
+    this.openedMs = undefined;
     const resume = { afterOffset: this.resumeAfter, queueId: this.resumeAfter === undefined ? "" : this.queueId, doneCount: this.doneCount };
     const frame = openSession(this.queueName, this.clientId, this.options, resume);
     this.session = new Session(this.connection, frame, this.auto, this.options.extendLeases ?? true, this.listener);
@@ -142,22 +147,17 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
 
   private onOpened(frame: SessionOpened): void {
     this.queueId = frame.queueId;
+    this.openedMs = performance.now();
     this.options.onEvent?.(openedEvent(frame));
   }
 
   private onDeliveries(deliveries: readonly Delivery[]): void {
-    this.failures = 0;
     if (this.state === "closing") return;
     this.queue.push(deliveries);
     if (this.auto && !this.paused && this.queue.length >= AUTO_QUEUE_MAX) {
       this.paused = true;
       this.session?.pause();
     }
-  }
-
-  private onEvent(event: SubscriptionEvent): void {
-    if (event.type === "heartbeat") this.failures = 0;
-    this.options.onEvent?.(event);
   }
 
   private onGoingAway(frame: GoingAway): void {
@@ -195,7 +195,8 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
 
   private reopenLater(cause: TidemarkError): void {
     this.state = "waiting";
-    this.failures++;
+    const good = this.openedMs !== undefined && performance.now() - this.openedMs >= GOOD_SESSION_MS;
+    this.failures = good ? 1 : this.failures + 1;
     const awayMs = this.awayUntilMs === undefined ? 0 : this.awayUntilMs - performance.now();
     const delayMs = Math.max(awayMs, cause.retryAfterMs ?? 0) + backoffMs(this.failures, Math.random());
     this.reopenTimer = setTimeout(() => this.open(), delayMs);
