@@ -57,7 +57,6 @@ describe("a server that is killed at random", () => {
   async function start(wrapper: readonly string[] = []): Promise<void> {
     server = await ServerProcess.start({ dataDir: dataDir.path, wrapper, ...(address === undefined ? {} : { listen: address }) });
     ({ address } = server);
-    recording.add({ type: "server_started" });
   }
 
   /** One life of the server: from its start to its sudden end. */

@@ -7,7 +7,6 @@ import { filterTakes } from "./history-index.js";
 /** One queue, two subscribers, a kill, a duplicate, a retry and a redelivery: everything as it should be. */
 function soundHistory(): HistoryEvent[] {
   return [
-    { type: "server_started" },
     { type: "open_sent", subscriber: "all", session: "a1", events: [] },
     { type: "opened", session: "a1", committedOffset: 0 },
     { type: "open_sent", subscriber: "orders", session: "o1", events: ["order.*"] },
@@ -32,7 +31,6 @@ function soundHistory(): HistoryEvent[] {
     { type: "publish_sent", key: "m3", event: "order.paid", messageId: "id-3" },
     { type: "server_killed", unanswered: 1 },
     { type: "publish_unknown", key: "m3" },
-    { type: "server_started" },
     { type: "publish_sent", key: "m3", event: "order.paid", messageId: "id-3" },
     { type: "publish_answered", key: "m3", offset: 3, duplicate: true },
     { type: "publish_sent", key: "m4", event: "order.paid", messageId: "" },

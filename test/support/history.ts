@@ -31,7 +31,6 @@ export type HistoryEvent =
   | { readonly type: "committed_seen"; readonly session: string; readonly committedOffset: number }
   /** `graceful`: by half-close or drain, so that what was held goes back uncounted. */
   | { readonly type: "session_ended"; readonly session: string; readonly graceful: boolean }
-  | { readonly type: "server_started" }
   /** `unanswered`: publishes that were on their way when the signal was sent. */
   | { readonly type: "server_killed"; readonly unanswered: number };
 
@@ -117,7 +116,6 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
       case "publish_unknown":
       case "committed_seen":
       case "session_ended":
-      case "server_started":
         break;
     }
   }
