@@ -34,6 +34,7 @@ export interface BrokerApi {
    */
   openSession(open: OpenSession, sink: SessionSink): Promise<Session>;
 
+  /** Repeated with the same settings it answers the queue that is there; with others it rejects with QUEUE_EXISTS. */
   createQueue(settings: QueueSettings): Promise<QueueInfo>;
   getQueue(queue: string): Promise<QueueInfo>;
   /** Sorted by name, those that sort after `after`. */

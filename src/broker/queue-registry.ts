@@ -69,13 +69,17 @@ export class QueueRegistry {
     });
   }
 
-  /** QUEUE_EXISTS when the name is taken. */
+  /** The queue that is there, if it was made with the same settings; QUEUE_EXISTS if it has others. */
   create(settings: QueueSettings): Promise<Queue> {
     return this.serial.run(settings.name, async () => {
-      if (this.records.has(settings.name)) {
-        throw new BrokerError("QUEUE_EXISTS", `there is a queue ${settings.name} already`, { queue: settings.name });
+      const known = this.records.get(settings.name);
+      if (known !== undefined && known.ordering !== settings.ordering) {
+        throw new BrokerError("QUEUE_EXISTS", `there is a queue ${settings.name} already, and it is ${known.ordering}: choose another name`, {
+          queue: settings.name,
+          ordering: known.ordering,
+        });
       }
-      return this.openOne(await this.make(settings));
+      return this.openOne(known ?? (await this.make(settings)));
     });
   }
 

@@ -17,7 +17,8 @@ import {
   ListSubscribersRequest,
   ListSubscribersResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
-import type { BrokerApi, ClientInfo } from "../broker/api.js";
+import type { Queue } from "../../generated/tidemark/v1/queue.js";
+import type { BrokerApi, ClientInfo, QueueInfo } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { checkName, checkText, invalidField } from "../core/names.js";
@@ -52,13 +53,13 @@ class AdminCalls {
   async createQueue(bytes: Buffer): Promise<Buffer> {
     const request = decodeRequest(CreateQueueRequest, "CreateQueueRequest", bytes);
     const info = await this.broker.createQueue(queueSettings(request.queue));
-    return encodeMessage(CreateQueueResponse, { queue: queueResource(info, this.broker.durability) });
+    return encodeMessage(CreateQueueResponse, { queue: this.queueResource(info) });
   }
 
   async getQueue(bytes: Buffer): Promise<Buffer> {
     const request = decodeRequest(GetQueueRequest, "GetQueueRequest", bytes);
     const info = await this.broker.getQueue(checkName("queue", request.queue));
-    return encodeMessage(GetQueueResponse, { queue: queueResource(info, this.broker.durability) });
+    return encodeMessage(GetQueueResponse, { queue: this.queueResource(info) });
   }
 
   async listQueues(bytes: Buffer): Promise<Buffer> {
@@ -66,7 +67,9 @@ class AdminCalls {
     const query = pageQuery("queues", request.pageSize, request.pageToken);
     const found = await this.broker.listQueues(query.after, query.size + 1);
     const { entries, nextPageToken } = page("queues", query, found, (queue) => queue.name);
-    return encodeMessage(ListQueuesResponse, { queues: entries.map((info) => queueResource(info, this.broker.durability)), nextPageToken });
+    const clientCounts = this.clientCounts();
+    const queues = entries.map((info) => queueResource(info, this.broker.durability, clientCounts.get(info.name) ?? 0));
+    return encodeMessage(ListQueuesResponse, { queues, nextPageToken });
   }
 
   async deleteQueue(bytes: Buffer): Promise<Buffer> {
@@ -113,6 +116,17 @@ class AdminCalls {
     const found = this.clients(queue, subscriber, query.after, query.size + 1);
     const { entries, nextPageToken } = page(scope, query, found, (client) => client.sessionId);
     return Promise.resolve(encodeMessage(ListClientsResponse, { clients: entries.map(clientResource), nextPageToken }));
+  }
+
+  private queueResource(info: QueueInfo): Queue {
+    return queueResource(info, this.broker.durability, this.broker.listClients(info.name, undefined, Number.MAX_SAFE_INTEGER).length);
+  }
+
+  /** Open sessions by queue: one look at all of them for a page of queues. */
+  private clientCounts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { queue } of this.broker.listClients(undefined, undefined, Number.MAX_SAFE_INTEGER)) counts.set(queue, (counts.get(queue) ?? 0) + 1);
+    return counts;
   }
 
   /** Up to `count` clients of one subscriber, or of all: the broker lists by queue. */

@@ -140,7 +140,7 @@ function flowControl(flow: FlowWindow): FlowControl {
   return { maxMessages: flow.maxMessages, maxBytes: BigInt(flow.maxBytes), paused: flow.paused };
 }
 
-export function queueResource(info: QueueInfo, durability: Durability): Queue {
+export function queueResource(info: QueueInfo, durability: Durability, clientCount: number): Queue {
   return Queue.fromPartial({
     name: info.name,
     queueId: info.queueId,
@@ -151,6 +151,7 @@ export function queueResource(info: QueueInfo, durability: Durability): Queue {
     messageCount: BigInt(info.messageCount),
     bytes: BigInt(info.bytes),
     subscriberCount: info.subscriberCount,
+    clientCount,
     durability: DURABILITIES[durability],
   });
 }

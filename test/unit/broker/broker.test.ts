@@ -24,10 +24,15 @@ describe("Broker", () => {
       expect(await bench.accepted([{}])).to.include({ firstOffset: 1 });
     });
 
-    it("refuses a name that is taken, and an ordering that it does not serve yet", async () => {
+    it("answers the queue that is there when it is asked for again", async () => {
       const bench = await Bench.start();
       await bench.publishMany(1);
-      expect((await failure(bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" }))).reason).to.equal("QUEUE_EXISTS");
+      const again = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      expect(again).to.deep.include({ queueId: (await bench.broker.getQueue("orders")).queueId, headOffset: 1 });
+    });
+
+    it("refuses an ordering that it does not serve yet", async () => {
+      const bench = await Bench.start();
       const error = await failure(bench.broker.createQueue({ name: "lanes", ordering: "ORDERED" }));
       expect(error.reason).to.equal("NOT_BUILT_YET");
       expect(error.metadata).to.include({ field: "ordering" });
