@@ -10,6 +10,7 @@ import {
   type SubscribeRequest,
   type SubscribeResponse,
 } from "../../../generated/tidemark/v1/subscribe.js";
+import { until as untilWithin } from "../../support/condition.js";
 import { type Delivery, TidemarkError } from "../../../src/client/index.js";
 
 export type SubscribeCall = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
@@ -184,11 +185,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<TidemarkErro
   throw new Error("it should have failed");
 }
 
-/** Looks every few milliseconds until `condition` holds, for 5 s at most. */
+/** Waits until `condition` holds, for 5 s at most. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`${what} did not come about within 5 s`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await untilWithin(what, 5_000, condition);
 }
