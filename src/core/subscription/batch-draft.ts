@@ -1,8 +1,10 @@
-import { messageBytes, type Chunk } from "../chunk.js";
 import type { BatchFacts } from "../session.js";
+import { messageBytes, type Chunk } from "../chunk.js";
 import type { MonotonicMs, Offset } from "../units.js";
 import { DeliveryBatch } from "./delivery-batch.js";
-import type { DeliveryPart } from "./effects.js";
+import type { DeliveryPart, Effect } from "./effects.js";
+import type { SessionState } from "./session-state.js";
+import type { Trouble } from "./trouble.js";
 
 /** A batch being filled: it takes messages in offset order until one of its bounds is met. */
 export class BatchDraft {
@@ -57,4 +59,20 @@ export class BatchDraft {
     const deadline = facts.leaseMs === 0 ? Infinity : now + facts.leaseMs;
     return new DeliveryBatch(facts, this.runs, Uint32Array.from(this.sizes), this.count, this.bytes, now, deadline, alone);
   }
+}
+
+/** Hands a draft to a session as its next batch. */
+export function sendBatch(session: SessionState, draft: BatchDraft, trouble: Trouble, alone: boolean, now: MonotonicMs, effects: Effect[]): DeliveryBatch {
+  const facts: BatchFacts = {
+    batchId: session.nextBatchId,
+    attempt: trouble.attempt,
+    deliveryCount: trouble.deliveryCount,
+    cause: trouble.cause,
+    lastReason: trouble.lastReason,
+    leaseMs: session.isAuto ? 0 : session.settings.ackTimeoutMs,
+  };
+  const batch = draft.finish(facts, now, alone);
+  session.handOut(batch);
+  effects.push({ type: "deliver", session: session.id, batch: facts, parts: draft.deliveryParts, messages: draft.count, bytes: draft.bytes });
+  return batch;
 }

@@ -6,11 +6,11 @@ import type { Effect } from "./effects.js";
 export interface Confirmation {
   readonly session: SessionId;
   readonly requestId: bigint;
-  readonly failures: readonly SettleFailure[];
+  readonly failures: SettleFailure[];
   /** Answered once the cursor is durable at this version … */
   version: number;
-  /** … and this many of its messages have been copied to the dead letters. */
-  burials: number;
+  /** … and none of its messages is on its way to the dead letters, or behind another one in its lane. */
+  waits: number;
 }
 
 /** Answers that are owed. Bounded by what sessions send: their stream is read no faster than its settles are applied. */
@@ -41,7 +41,7 @@ export class Confirmations {
     const due = new Map<SessionId, { requestIds: bigint[]; failures: SettleFailure[] }>();
     const still: Confirmation[] = [];
     for (const entry of this.owed) {
-      if (entry.burials > 0 || entry.version > durableVersion) {
+      if (entry.waits > 0 || entry.version > durableVersion) {
         still.push(entry);
         continue;
       }

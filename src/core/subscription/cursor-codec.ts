@@ -1,7 +1,8 @@
+import { LIMITS } from "../limits.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryCause } from "../session.js";
-import { offset, wallMs, type Offset, type WallMs } from "../units.js";
-import type { Trouble } from "./returned-messages.js";
+import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type Offset, type WallMs } from "../units.js";
+import type { Trouble } from "./trouble.js";
 
 /** Messages with a history, as a cursor stores them. */
 export interface StoredTrouble extends Trouble {
@@ -24,6 +25,9 @@ const FORMAT = 1;
 const CAUSES: readonly DeliveryCause[] = ["NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"];
 /** Reasons are for people; past this many bytes a cursor keeps counts and due times only. */
 const REASON_BYTES_MAX = 64 * 1024;
+
+/** The due time of what waits for nothing. */
+export const NEVER = wallMs(0);
 
 /** The stored bytes are none of ours, or damaged. */
 export class CursorCorrupt extends Error {
@@ -71,6 +75,15 @@ export function decodeCursor(bytes: Uint8Array): Cursor {
   }
   reader.end();
   return { next, unsettled, troubles };
+}
+
+/**
+ * When a stored retry is due by the clock of this process; undefined when it is due already. A wall clock that jumped back
+ * must not keep a message for longer than any delay that a client may ask for.
+ */
+export function dueAgain(dueWallMs: WallMs, now: Now): { readonly at: MonotonicMs; readonly wallMs: WallMs } | undefined {
+  if (dueWallMs <= now.wallMs) return undefined;
+  return { at: monotonicMs(now.monotonicMs + Math.min(dueWallMs - now.wallMs, LIMITS.retryDelayMsMax)), wallMs: dueWallMs };
 }
 
 class Writer {

@@ -1,17 +1,7 @@
 import { MinHeap } from "../min-heap.js";
 import { OffsetRanges } from "../offset-ranges.js";
-import type { DeliveryCause } from "../session.js";
 import type { MonotonicMs, Offset, WallMs } from "../units.js";
-
-/** What messages that come again have in common, and what their next batch says of them. */
-export interface Trouble {
-  /** 1 + Retry verdicts. */
-  readonly attempt: number;
-  /** 1 + hand-outs that ended without a verdict. */
-  readonly deliveryCount: number;
-  readonly cause: DeliveryCause;
-  readonly lastReason: string;
-}
+import { troubleKey, type Trouble } from "./trouble.js";
 
 /** Messages that are ready to go out again, once their new counts are durable. */
 export interface ReturnedGroup extends Trouble {
@@ -29,9 +19,6 @@ export interface WaitingRetry extends Trouble {
   readonly dueAt: MonotonicMs;
   readonly dueWallMs: WallMs;
 }
-
-/** From this hand-out on a message is suspected of killing its consumer and travels alone. */
-const SUSPECT_DELIVERY_COUNT = 3;
 
 /** Messages that were handed out and came back without being settled. Together with what is in flight: all that is unsettled. */
 export class ReturnedMessages {
@@ -56,7 +43,7 @@ export class ReturnedMessages {
 
   /** Messages ready to go out again. Those with the same trouble form one group, however they came back. */
   add(trouble: Trouble, first: Offset, last: Offset, afterVersion: number, together: number): void {
-    const key = keyOf(trouble);
+    const key = troubleKey(trouble);
     let group = this.groupByTrouble.get(key);
     if (group === undefined) {
       group = { ...trouble, offsets: new OffsetRanges(), afterVersion, together };
@@ -90,7 +77,7 @@ export class ReturnedMessages {
     const removed = group.offsets.remove(first, last);
     if (group.offsets.isEmpty) {
       this.groups.splice(this.groups.indexOf(group), 1);
-      this.groupByTrouble.delete(keyOf(group));
+      this.groupByTrouble.delete(troubleKey(group));
     }
     return removed;
   }
@@ -108,16 +95,7 @@ export class ReturnedMessages {
   }
 }
 
-/** True for messages that have to be handed out with nothing else in flight. */
-export function isSuspect(trouble: Trouble): boolean {
-  return trouble.deliveryCount >= SUSPECT_DELIVERY_COUNT;
-}
-
 /** How many of a suspect group go out together: half of it, and half of what went out last time. */
 export function suspectLimit(group: ReturnedGroup): number {
   return Math.max(1, Math.floor(Math.min(group.offsets.size, group.together) / 2));
-}
-
-function keyOf({ attempt, deliveryCount, cause, lastReason }: Trouble): string {
-  return `${attempt} ${deliveryCount} ${cause} ${lastReason}`;
 }

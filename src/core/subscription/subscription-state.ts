@@ -1,28 +1,24 @@
-import { OffsetRanges } from "../offset-ranges.js";
 import type { SessionId } from "../session.js";
 import { offset, type Offset } from "../units.js";
 import { Confirmations, type Confirmation } from "./confirmations.js";
-import type { DeadLetter } from "./effects.js";
+import { FATE } from "./delivery-batch.js";
+import type { DeadLetter, Effect } from "./effects.js";
 import { LoadedChunks } from "./loaded-chunks.js";
-import { ReturnedMessages } from "./returned-messages.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
+import { hasHistory, type Trouble } from "./trouble.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
 export interface Burial {
   readonly deadLetter: DeadLetter;
   /** The settle that waits for it. */
-  readonly confirmation: Confirmation | undefined;
+  readonly owed: Confirmation | undefined;
 }
 
-/**
- * What the machine knows. Invariant: every matching offset below `next` is settled, or is in `unsettled` and exactly one of:
- * held by a session, ready again or waiting in `returned`, in `burials`.
- */
+/** What the machine knows, but for the order of its messages. */
 export class SubscriptionState {
   /** Sessions in the order in which they opened. */
   readonly sessions = new Map<SessionId, SessionState>();
-  readonly returned = new ReturnedMessages();
   readonly burials = new Map<Offset, Burial>();
   readonly confirmations = new Confirmations();
   readonly loaded = new LoadedChunks();
@@ -31,22 +27,17 @@ export class SubscriptionState {
   /** Counts every change that a restart must not forget. */
   version = 0;
   durableVersion = 0;
-  /** The committed offset. Never goes back. */
-  durableFloor: Offset;
 
+  /**
+   * @param next the first offset never looked at
+   * @param durableFloor the committed offset; never goes back
+   */
   constructor(
     readonly settings: SubscriptionSettings,
     public next: Offset,
     public head: Offset,
-    readonly unsettled = new OffsetRanges(),
-  ) {
-    this.durableFloor = this.floor;
-  }
-
-  /** Everything up to it is settled or filtered out, though perhaps not durably. */
-  get floor(): Offset {
-    return offset((this.unsettled.min ?? this.next) - 1);
-  }
+    public durableFloor: Offset,
+  ) {}
 
   get inFlight(): number {
     let total = 0;
@@ -54,18 +45,45 @@ export class SubscriptionState {
     return total;
   }
 
-  /** How many more messages may be unsettled. Runs count, so that one long retry does not stop everything. */
-  get unsettledRoom(): number {
-    return this.settings.maxUnsettled - this.inFlight - this.returned.waitingCount - this.unsettled.runCount;
-  }
-
   /** Notes a change that has to be stored, and says the version that holds it. */
   change(): number {
     return ++this.version;
   }
 
-  /** True when nothing up to `through` is left to hand out. */
-  handedOutThrough(through: Offset): boolean {
-    return this.next > through && this.returned.groups.every((group) => (group.offsets.min ?? through + 1) > through);
+  /** Advances over messages that the filter does not take; the next one to hand out is then at `next`, or not loaded. */
+  passFiltered(): void {
+    for (;;) {
+      const loaded = this.next > this.head ? undefined : this.loaded.find(this.next);
+      if (loaded === undefined) return;
+      const index = loaded.nextTaken(this.next - loaded.chunk.first);
+      this.next = offset(loaded.chunk.first + index);
+      if (index < loaded.chunk.count) return;
+    }
+  }
+
+  /** Asks for a chunk, unless an answer is awaited already. */
+  wants(from: Offset | undefined, effects: Effect[]): void {
+    if (from === undefined || this.loading !== undefined) return;
+    this.loading = from;
+    effects.push({ type: "load", from });
+  }
+
+  /** Messages with a history that sessions hold or that are on their way to the dead letters. */
+  *troubledElsewhere(): Iterable<{ trouble: Trouble; first: Offset; last: Offset }> {
+    for (const session of this.sessions.values()) {
+      for (const batch of session.held.values()) {
+        if (!hasHistory(batch.facts)) continue;
+        const held: { trouble: Trouble; first: Offset; last: Offset }[] = [];
+        batch.visit(batch.all, (first, last, fate) => {
+          if (fate === FATE.HELD) held.push({ trouble: batch.facts, first, last });
+        });
+        yield* held;
+      }
+    }
+    for (const [at, { deadLetter }] of this.burials) {
+      // Not yet copied: after a crash the message comes once more, with the counts it had.
+      const { attempts: attempt, deliveries: deliveryCount, detail: lastReason } = deadLetter;
+      yield { trouble: { attempt, deliveryCount, cause: "RETRY", lastReason }, first: at, last: at };
+    }
   }
 }

@@ -1,16 +1,17 @@
 import { offset, monotonicMs, type MonotonicMs, type Now, type Offset } from "../units.js";
 import type { SessionId, WaitingFor } from "../session.js";
-import { takeCensus, waitingFor, type Census, type SubscriptionCounts } from "./census.js";
+import { takeCensus, type Census, type SubscriptionCounts } from "./census.js";
+import { decodeCursor } from "./cursor-codec.js";
 import { FATE } from "./delivery-batch.js";
+import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { Fact, SessionSettings } from "./facts.js";
-import { HandingOut } from "./handing-out.js";
 import { Leases } from "./leases.js";
 import { LoadedChunk } from "./loaded-chunks.js";
 import { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
-import { restoreState, storeState } from "./stored-cursor.js";
 import { SubscriptionState } from "./subscription-state.js";
+import { Unordered } from "./unordered.js";
 import { Verdicts } from "./verdicts.js";
 
 export type { SubscriptionCounts } from "./census.js";
@@ -33,8 +34,6 @@ export type { SubscriptionSettings } from "./settings.js";
  * version is durable.
  */
 export class Subscription {
-  private readonly state: SubscriptionState;
-  private readonly handingOut: HandingOut;
   private readonly verdicts: Verdicts;
   private readonly leases: Leases;
   private announcedVersion = 0;
@@ -45,22 +44,28 @@ export class Subscription {
   /** Losses that no session has been told of, for lack of one. */
   private untoldGap: { first: Offset; last: Offset; matchingCount: number } | undefined;
 
-  private constructor(state: SubscriptionState) {
-    this.state = state;
-    this.handingOut = new HandingOut(state);
-    this.verdicts = new Verdicts(state);
+  private constructor(
+    private readonly state: SubscriptionState,
+    private readonly order: DeliveryOrder,
+  ) {
+    this.verdicts = new Verdicts(state, order);
     this.leases = new Leases(state, this.verdicts);
-    this.notedFloor = state.floor;
+    this.notedFloor = order.floor;
   }
 
   /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. */
   static begin(settings: SubscriptionSettings, after: Offset, head: Offset): Subscription {
-    return new Subscription(new SubscriptionState(settings, offset(after + 1), head));
+    const state = new SubscriptionState(settings, offset(after + 1), head, after);
+    return new Subscription(state, new Unordered(state));
   }
 
   /** From a cursor that `encodeCursor` made. Throws CursorCorrupt on bytes that are none. */
-  static restore(settings: SubscriptionSettings, cursor: Uint8Array, head: Offset, now: Now): Subscription {
-    return new Subscription(restoreState(settings, cursor, head, now));
+  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now): Subscription {
+    const cursor = decodeCursor(bytes);
+    const state = new SubscriptionState(settings, cursor.next, head, offset(0));
+    const order = Unordered.restore(state, cursor, now);
+    state.durableFloor = order.floor;
+    return new Subscription(state, order);
   }
 
   /** Takes one fact and says what to do about it. */
@@ -69,7 +74,9 @@ export class Subscription {
     this.leases.expire(now.monotonicMs, effects);
     this.take(fact, now, effects);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
-    this.handingOut.run(now.monotonicMs, effects);
+    this.order.handOut(now.monotonicMs, effects);
+    if (this.state.sessions.size === 0) this.state.loaded.clear();
+    this.verdicts.bury(effects);
     this.leases.note(effects, now.monotonicMs);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     for (const effect of this.state.confirmations.flush(this.state.durableVersion, this.state.durableFloor)) effects.push(effect);
@@ -81,15 +88,15 @@ export class Subscription {
 
   /** When `time_passed` is due; undefined: not before another fact. */
   nextWake(): MonotonicMs | undefined {
-    const wake = Math.min(this.leases.wakeAt, this.state.returned.nextDue ?? Infinity);
+    const wake = Math.min(this.leases.wakeAt, this.order.nextDue ?? Infinity);
     return wake === Infinity ? undefined : monotonicMs(wake);
   }
 
   /** The cursor to store now. `cursor_saved` with this version is expected before the next call. */
   encodeCursor(): { readonly bytes: Buffer; readonly version: number } {
     const { state } = this;
-    this.encoded = { version: state.version, floor: state.floor };
-    return { bytes: storeState(state), version: state.version };
+    this.encoded = { version: state.version, floor: this.order.floor };
+    return { bytes: this.order.store(), version: state.version };
   }
 
   counts(): SubscriptionCounts {
@@ -97,9 +104,9 @@ export class Subscription {
     return {
       committedOffset: state.durableFloor,
       next: state.next,
-      unsettled: state.unsettled.size,
+      unsettled: this.order.unsettledCount,
       inFlight: state.inFlight,
-      waitingRetry: state.returned.waitingCount,
+      waitingRetry: this.order.waitingRetryCount,
     };
   }
 
@@ -109,13 +116,15 @@ export class Subscription {
   }
 
   /** Why nothing goes out to this session right now; undefined when something is on its way. */
-  waitingFor(session: SessionId): WaitingFor | undefined {
-    return waitingFor(this.state, session);
+  waitingFor(id: SessionId): WaitingFor | undefined {
+    const session = this.state.sessions.get(id);
+    if (session === undefined) return undefined;
+    return session.flow.paused ? "PAUSED" : this.order.waitingFor(session);
   }
 
   /** Where every unsettled message is right now. Costs O(messages in flight): for explanations and invariant checks. */
   census(): Census {
-    return takeCensus(this.state);
+    return takeCensus(this.state, this.order);
   }
 
   private take(fact: Fact, now: Now, effects: Effect[]): void {
@@ -138,7 +147,7 @@ export class Subscription {
         return;
       case "log_truncated":
         state.loading = undefined;
-        this.lose(offset(state.floor + 1), offset(fact.first - 1), effects);
+        this.lose(offset(this.order.floor + 1), offset(fact.first - 1), effects);
         return;
       case "chunk_corrupt":
         state.loading = undefined;
@@ -151,7 +160,7 @@ export class Subscription {
         }
         return;
       case "dead_letters_copied":
-        this.verdicts.bury(fact.offsets);
+        this.verdicts.buried(fact.offsets);
         return;
       case "time_passed":
         return;
@@ -174,9 +183,10 @@ export class Subscription {
       const batch = session.batch(fact.batchId);
       if (batch === undefined) return;
       session.conclude(batch, batch.all, FATE.ACKED, (first, last, before) => {
-        if (before === FATE.HELD) this.verdicts.acked(first, last);
+        if (before === FATE.HELD) this.verdicts.taken(first, last);
       });
     }
+    this.order.sessionChanged(session);
   }
 
   private openSession(id: SessionId, settings: SessionSettings, effects: Effect[]): void {
@@ -193,11 +203,12 @@ export class Subscription {
     if (session === undefined) return;
     const fate = session.isAuto ? FATE.ACKED : graceful ? FATE.RELEASED : FATE.LOST;
     session.concludeAll(fate, (batch, first, last) => {
-      if (session.isAuto) this.verdicts.acked(first, last);
-      else if (graceful) this.verdicts.release(batch, first, last);
+      if (session.isAuto) this.verdicts.taken(first, last);
+      else if (graceful) this.verdicts.release(batch, first, last, effects);
       else this.verdicts.loseLease(session, batch, first, last, "DISCONNECT", effects);
     });
     state.sessions.delete(id);
+    this.order.sessionEnded(session);
     state.confirmations.forget(id);
   }
 
@@ -229,9 +240,7 @@ export class Subscription {
   private lose(first: Offset, last: Offset, effects: Effect[]): void {
     const { state } = this;
     if (last < first) return;
-    const dropped = state.returned.drop(first, last);
-    for (const run of dropped.runs()) state.unsettled.remove(run.first, run.last);
-    let matchingCount = dropped.size;
+    let matchingCount = this.order.drop(first, last);
     const ahead = Math.max(first, state.next);
     if (last >= ahead) {
       if (state.settings.filter.takesEverything) matchingCount += last - ahead + 1;
@@ -249,7 +258,7 @@ export class Subscription {
   private settleWithoutStore(): void {
     const { state } = this;
     state.durableVersion = state.version;
-    state.durableFloor = offset(Math.max(state.durableFloor, state.floor));
+    state.durableFloor = offset(Math.max(state.durableFloor, this.order.floor));
     this.announcedVersion = state.version;
   }
 
@@ -258,7 +267,7 @@ export class Subscription {
     const { state } = this;
     for (const session of state.sessions.values()) {
       if (session.finished) continue;
-      if (!session.caughtUp && state.handedOutThrough(session.headAtOpen)) {
+      if (!session.caughtUp && this.order.handedOutThrough(session.headAtOpen)) {
         session.caughtUp = true;
         const detail = `everything up to offset ${session.headAtOpen}, the head when this session opened, has been handed out`;
         effects.push({ type: "notice", session: session.id, reason: "CAUGHT_UP", detail, range: undefined });
@@ -270,22 +279,21 @@ export class Subscription {
   }
 
   private isDone(session: SessionState): boolean {
-    const { state } = this;
     if (session.inFlightMessages > 0) return false;
     if (session.draining || session.stopReached) return true;
     if (session.settings.stop.kind !== "at_head") return false;
-    return session.isAuto ? state.handedOutThrough(session.headAtOpen) : state.floor >= session.headAtOpen;
+    return session.isAuto ? this.order.handedOutThrough(session.headAtOpen) : this.order.floor >= session.headAtOpen;
   }
 
   private announceCursor(effects: Effect[]): void {
     const { state } = this;
-    if (state.floor !== this.notedFloor) {
+    if (this.order.floor !== this.notedFloor) {
       // The floor also moves by passing what the filter does not take; retention waits for it.
       if (state.version === this.announcedVersion && !state.settings.ephemeral) state.change();
-      this.notedFloor = state.floor;
+      this.notedFloor = this.order.floor;
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
-    const urgent = state.confirmations.awaited || state.returned.groups.some((group) => group.afterVersion > state.durableVersion);
+    const urgent = state.confirmations.awaited || this.order.awaitsCursor;
     if (state.version === this.announcedVersion && (!urgent || this.announcedUrgent)) return;
     this.announcedVersion = state.version;
     this.announcedUrgent = urgent;

@@ -1,0 +1,65 @@
+import type { OffsetRun, WaitingFor } from "../session.js";
+import type { MonotonicMs, Offset, WallMs } from "../units.js";
+import type { Confirmation } from "./confirmations.js";
+import type { Effect } from "./effects.js";
+import type { SessionState } from "./session-state.js";
+import type { Trouble } from "./trouble.js";
+
+/** How messages come back without being settled. */
+export interface Return extends Trouble {
+  /** Not before this version of the cursor is durable: a count that was said must not be forgotten. */
+  readonly afterVersion: number;
+  /** How many went out together, when that was because one of them is suspect; Infinity otherwise. */
+  readonly together: number;
+  /** When they may go out again; undefined: at once. The wall time is what is stored, the monotonic one what is obeyed. */
+  readonly due: { readonly at: MonotonicMs; readonly wallMs: WallMs } | undefined;
+}
+
+/** Where unsettled messages are, but for those that sessions hold and those on their way to the dead letters. */
+export interface Whereabouts {
+  readonly unsettled: readonly OffsetRun[];
+  readonly ready: readonly OffsetRun[];
+  readonly waiting: readonly OffsetRun[];
+}
+
+/**
+ * How the messages of a subscription follow one another: freely, or in lanes. It knows which messages below `next` are not
+ * settled, decides what goes out next, and says what of that is stored.
+ *
+ * A call that names a stretch of offsets says what became of messages whose lease has just ended.
+ */
+export interface DeliveryOrder {
+  /** Everything up to it is settled or filtered out, though perhaps not durably. */
+  readonly floor: Offset;
+  /** Matching messages below `next` that are not settled. */
+  readonly unsettledCount: number;
+  readonly waitingRetryCount: number;
+  /** True while something could go out again if only its new count were durable. */
+  readonly awaitsCursor: boolean;
+  /** When the next waiting retry is due. */
+  readonly nextDue: MonotonicMs | undefined;
+  /** Hands out what it can, and asks for the chunk that it lacks to go on. */
+  handOut(now: MonotonicMs, effects: Effect[]): void;
+  /** Acked by a settle that is owed an answer, or taken by a transport that is owed none. */
+  acked(first: Offset, last: Offset, owed: Confirmation | undefined): void;
+  /** Rejected. `bury` sends a stretch to the dead letters, now or when its place allows. */
+  rejected(first: Offset, last: Offset, owed: Confirmation | undefined, bury: (first: Offset, last: Offset) => void): void;
+  /** To go out again. */
+  returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void;
+  /** Settled at last: its copy is in the commit of the dead letters. */
+  buried(at: Offset): void;
+  /** Can never be read again, wherever it is but in flight. Says how many messages below `next` that were, as far as known. */
+  drop(first: Offset, last: Offset): number;
+  /** A session may take more, or other, than before. */
+  sessionChanged(session: SessionState): void;
+  /** A session is over; its leases have ended. */
+  sessionEnded(session: SessionState): void;
+  /** True when nothing up to `through` is left to hand out. */
+  handedOutThrough(through: Offset): boolean;
+  /** Why nothing goes out to a session that is not paused; undefined when something is on its way. */
+  waitingFor(session: SessionState): WaitingFor | undefined;
+  /** The cursor, encoded. */
+  store(): Buffer;
+  /** For explanations and invariant checks. */
+  whereabouts(): Whereabouts;
+}

@@ -1,0 +1,241 @@
+import { OffsetRanges } from "../offset-ranges.js";
+import type { WaitingFor } from "../session.js";
+import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
+import { BatchDraft, sendBatch } from "./batch-draft.js";
+import { CursorCorrupt, dueAgain, encodeCursor, NEVER, type Cursor, type StoredTrouble } from "./cursor-codec.js";
+import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
+import type { Effect } from "./effects.js";
+import type { LoadedChunk } from "./loaded-chunks.js";
+import { ReturnedMessages, suspectLimit, type ReturnedGroup } from "./returned-messages.js";
+import type { SessionState } from "./session-state.js";
+import { SessionTurns } from "./session-turns.js";
+import type { SubscriptionState } from "./subscription-state.js";
+import { FRESH, hasHistory, isSuspect, type Trouble } from "./trouble.js";
+
+/**
+ * The order of a queue without order: messages go out by offset, but nobody waits for another one. What came back goes
+ * first. Invariant: every matching offset below `next` is settled, or is in `unsettled` and exactly one of: held by a
+ * session, in `returned`, on its way to the dead letters.
+ */
+export class Unordered implements DeliveryOrder {
+  private readonly returns = new ReturnedMessages();
+  private readonly turns: SessionTurns;
+
+  constructor(
+    private readonly state: SubscriptionState,
+    private readonly unsettled = new OffsetRanges(),
+  ) {
+    this.turns = new SessionTurns(state);
+  }
+
+  /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
+  static restore(state: SubscriptionState, { unsettled, troubles }: Cursor, now: Now): Unordered {
+    const order = new Unordered(state, unsettled);
+    const plain = new OffsetRanges();
+    plain.addAll(unsettled);
+    for (const trouble of troubles) {
+      for (const { first, last } of trouble.offsets.runs()) {
+        if (plain.remove(first, last) !== last - first + 1) throw new CursorCorrupt("a troubled message is not unsettled");
+        order.bringBack(first, last, { ...trouble, afterVersion: 0, together: Infinity, due: dueAgain(trouble.dueWallMs, now) });
+      }
+    }
+    for (const { first, last } of plain.runs()) order.returns.add(FRESH, first, last, 0, Infinity);
+    return order;
+  }
+
+  get floor(): Offset {
+    return offset((this.unsettled.min ?? this.state.next) - 1);
+  }
+
+  get unsettledCount(): number {
+    return this.unsettled.size;
+  }
+
+  get waitingRetryCount(): number {
+    return this.returns.waitingCount;
+  }
+
+  get awaitsCursor(): boolean {
+    return this.returns.groups.some((group) => group.afterVersion > this.state.durableVersion);
+  }
+
+  get nextDue(): MonotonicMs | undefined {
+    return this.returns.nextDue;
+  }
+
+  /** How many more messages may be unsettled. Runs count, so that one long retry does not stop everything. */
+  private get unsettledRoom(): number {
+    return this.state.settings.maxUnsettled - this.state.inFlight - this.returns.waitingCount - this.unsettled.runCount;
+  }
+
+  acked(first: Offset, last: Offset): void {
+    this.unsettled.remove(first, last);
+    this.state.change();
+  }
+
+  rejected(first: Offset, last: Offset, _owed: unknown, bury: (first: Offset, last: Offset) => void): void {
+    bury(first, last);
+  }
+
+  returned(first: Offset, last: Offset, how: Return): void {
+    this.bringBack(first, last, how);
+  }
+
+  buried(at: Offset): void {
+    this.unsettled.remove(at, at);
+  }
+
+  drop(first: Offset, last: Offset): number {
+    const dropped = this.returns.drop(first, last);
+    for (const run of dropped.runs()) this.unsettled.remove(run.first, run.last);
+    return dropped.size;
+  }
+
+  sessionChanged(): void {
+    // Whoever has room is asked anew at each hand-out.
+  }
+
+  sessionEnded(): void {
+    // Its messages have come back one stretch at a time.
+  }
+
+  handedOutThrough(through: Offset): boolean {
+    return this.state.next > through && this.returns.groups.every((group) => (group.offsets.min ?? through + 1) > through);
+  }
+
+  waitingFor(session: SessionState): WaitingFor | undefined {
+    const { state } = this;
+    const nothingReady = this.returns.groups.length === 0;
+    if (nothingReady && state.next > state.head) return this.returns.waitingCount > 0 ? "RETRY_DELAY" : "NOTHING_NEW";
+    if (!session.hasRoom || !session.transportReady || session.suspectInFlight) return "FLOW";
+    return nothingReady && this.unsettledRoom <= 0 ? "UNSETTLED_LIMIT" : undefined;
+  }
+
+  store(): Buffer {
+    return encodeCursor({ next: this.state.next, unsettled: this.unsettled, troubles: this.troubles() });
+  }
+
+  whereabouts(): Whereabouts {
+    return {
+      unsettled: this.unsettled.runs(),
+      ready: this.returns.groups.flatMap((group) => group.offsets.runs()),
+      waiting: this.returns.waitingRetries().flatMap((entry) => entry.offsets.runs()),
+    };
+  }
+
+  handOut(now: MonotonicMs, effects: Effect[]): void {
+    const { state } = this;
+    this.returns.release(now);
+    state.passFiltered();
+    this.turns.begin();
+    const suspect = this.handOutReturned(now, effects, true);
+    const again = this.handOutReturned(now, effects, false);
+    const fresh = this.handOutNew(now, effects);
+    state.wants(suspect ?? again ?? fresh, effects);
+    state.loaded.keep(state.next, [suspect, again].filter((needed) => needed !== undefined));
+  }
+
+  private bringBack(first: Offset, last: Offset, how: Return): void {
+    if (how.due === undefined) this.returns.add(how, first, last, how.afterVersion, how.together);
+    else {
+      const offsets = new OffsetRanges();
+      offsets.add(first, last);
+      this.returns.wait({ ...how, offsets, dueAt: how.due.at, dueWallMs: how.due.wallMs });
+    }
+  }
+
+  /** Hands out what came back. Returns the offset whose chunk it lacks, if a session is ready for it. */
+  private handOutReturned(now: MonotonicMs, effects: Effect[], suspects: boolean): Offset | undefined {
+    const { state } = this;
+    let i = 0;
+    for (let group = this.returns.groups[i]; group !== undefined; group = this.returns.groups[i]) {
+      if (isSuspect(group) !== suspects || group.afterVersion > state.durableVersion) {
+        i++;
+        continue;
+      }
+      const session = suspects ? this.turns.idleTaker() : this.turns.nextTaker();
+      if (session === undefined) {
+        if (suspects) this.turns.reserve();
+        return undefined;
+      }
+      const draft = this.draftReturned(group, session, suspects);
+      if (draft.count === 0) return group.offsets.min;
+      draft.eachRun((first, last) => this.returns.remove(group, first, last));
+      this.send(session, draft, group, suspects, now, effects);
+    }
+    return undefined;
+  }
+
+  private draftReturned(group: ReturnedGroup, session: SessionState, suspect: boolean): BatchDraft {
+    const { state } = this;
+    const room = suspect ? Math.min(session.messagesRoom, suspectLimit(group)) : session.messagesRoom;
+    const draft = new BatchDraft(room, session.settings.maxBatchBytes, session.bytesRoom);
+    for (let run = 0; run < group.offsets.runCount; run++) {
+      const { first, last } = group.offsets.run(run);
+      let loaded: LoadedChunk | undefined;
+      for (let at: Offset = first; at <= last; at = offset(at + 1)) {
+        if (loaded === undefined || at > loaded.chunk.last) loaded = state.loaded.find(at);
+        if (loaded?.chunk.body === undefined || !draft.take(loaded.chunk, at - loaded.chunk.first)) return draft;
+      }
+    }
+    return draft;
+  }
+
+  /** Hands out what was never looked at. Returns the offset whose chunk it lacks, if a session is ready for it. */
+  private handOutNew(now: MonotonicMs, effects: Effect[]): Offset | undefined {
+    const { state } = this;
+    while (state.next <= state.head) {
+      const room = this.unsettledRoom;
+      if (room <= 0) return undefined;
+      const loaded = state.loaded.find(state.next);
+      const session = this.turns.nextTaker();
+      if (session === undefined) return undefined;
+      if (loaded === undefined || !loaded.isUsable) return state.next;
+      const draft = new BatchDraft(Math.min(session.messagesRoom, room), session.settings.maxBatchBytes, session.bytesRoom);
+      this.draftNew(draft);
+      if (draft.count === 0) continue;
+      draft.eachRun((first, last) => { this.unsettled.add(first, last); });
+      this.send(session, draft, FRESH, false, now, effects);
+      state.passFiltered();
+    }
+    return undefined;
+  }
+
+  /** Fills a batch from `next` on, across chunks, and moves `next` past what it took or passed over. */
+  private draftNew(draft: BatchDraft): void {
+    const { state } = this;
+    while (state.next <= state.head) {
+      const loaded = state.loaded.find(state.next);
+      if (loaded === undefined || !loaded.isUsable) return;
+      const { chunk } = loaded;
+      let index = loaded.nextTaken(state.next - chunk.first);
+      while (index < chunk.count) {
+        if (!draft.take(chunk, index)) {
+          state.next = offset(chunk.first + index);
+          return;
+        }
+        index = loaded.nextTaken(index + 1);
+      }
+      state.next = offset(chunk.last + 1);
+    }
+  }
+
+  private send(session: SessionState, draft: BatchDraft, trouble: Trouble, alone: boolean, now: MonotonicMs, effects: Effect[]): void {
+    sendBatch(session, draft, trouble, alone, now, effects);
+    this.turns.served(session);
+  }
+
+  /** Everything unsettled that has a history, wherever it is. */
+  private troubles(): StoredTrouble[] {
+    const troubles: StoredTrouble[] = this.returns.waitingRetries().slice();
+    for (const group of this.returns.groups) {
+      if (hasHistory(group)) troubles.push({ ...group, dueWallMs: NEVER });
+    }
+    for (const { trouble, first, last } of this.state.troubledElsewhere()) {
+      const offsets = new OffsetRanges();
+      offsets.add(first, last);
+      troubles.push({ ...trouble, offsets, dueWallMs: NEVER });
+    }
+    return troubles;
+  }
+}
