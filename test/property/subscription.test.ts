@@ -8,8 +8,8 @@ const SESSIONS = ["a", "b", "c"];
 const EVENTS = ["order.created", "order.paid", "user.joined"];
 
 type Action =
-  | { do: "publish"; events: number[] }
-  | { do: "open"; session: number; window: number; auto: boolean; batch: number }
+  | { do: "publish"; messages: { event: number; lane: number }[] }
+  | { do: "open"; session: number; window: number; auto: boolean; batch: number; depth: number }
   | { do: "end"; session: number; graceful: boolean }
   | { do: "settle"; session: number; verdict: "ack" | "retry" | "reject" | "release" | "extend" | "through"; from: number; count: number; named: boolean }
   | { do: "flow"; session: number; window: number; paused: boolean }
@@ -20,8 +20,8 @@ type Action =
 
 const session = fc.nat({ max: SESSIONS.length - 1 });
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), events: fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 12 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), session, window: fc.integer({ min: 1, max: 20 }), auto: fc.boolean(), batch: fc.integer({ min: 1, max: 8 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), messages: fc.array(fc.record({ event: fc.nat({ max: 2 }), lane: fc.nat({ max: 3 }) }), { minLength: 1, maxLength: 12 }) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), session, window: fc.integer({ min: 1, max: 20 }), auto: fc.boolean(), batch: fc.integer({ min: 1, max: 8 }), depth: fc.constantFrom(1, 2, 5, 1_000) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("end" as const), session, graceful: fc.boolean() }) },
   {
     weight: 8,
@@ -44,6 +44,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 /** What clients have seen and been told, and what that forbids from then on. */
 class Oracle {
   readonly windows = new Map<string, number>();
+  readonly depths = new Map<string, number>();
   private readonly autos = new Set<string>();
   /** Confirmed as settled: never to be seen again. */
   readonly settledForGood = new Set<number>();
@@ -110,6 +111,38 @@ class Oracle {
   }
 
   private checkCensus(): void {
+    if (this.harness.settings.ordered) this.checkLanes();
+    else this.checkPlaces();
+    const { committedOffset } = this.harness.machine.counts();
+    expect(committedOffset, "the committed offset went back").to.be.at.least(this.committed);
+    this.committed = committedOffset;
+  }
+
+  /** What a lane has settled is a prefix; what is left of it is handed out or counted. */
+  private checkLanes(): void {
+    const census = this.harness.machine.census();
+    const held = new Map([...census.held].map(([id, runs]) => [id, new Set(runs.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i)))]));
+    const inLanes = new Set<number>();
+    for (const { hash, first, handedOut, behind } of census.lanes) {
+      const left = this.matching().filter((at) => this.harness.laneAt(at) === hash && at >= first && at < census.next);
+      expect(left.length, `lane ${hash}`).to.equal(handedOut.length + behind);
+      expect(left.slice(0, handedOut.length), `lane ${hash} hands out in order`).to.deep.equal(handedOut);
+      for (const at of handedOut) inLanes.add(at);
+      const holders = [...held].filter(([, offsets]) => handedOut.some((at) => offsets.has(at)));
+      expect(holders.length, `sessions that hold lane ${hash}`).to.be.at.most(1);
+      for (const [id] of holders) expect(handedOut.length).to.be.at.most(this.depths.get(id) ?? 0);
+    }
+    for (const offsets of held.values()) for (const at of offsets) expect(inLanes.has(at), `${at} is held outside its lane`).to.equal(true);
+    for (const at of this.settledForGood) expect(inLanes.has(at), `${at} is settled and handed out`).to.equal(false);
+    const lags = new Map(census.lanes.map(({ hash, first }) => [hash, first as number]));
+    for (const at of this.settledForGood) expect(at, "a lane settled out of order").to.be.below(lags.get(this.harness.laneAt(at)) ?? Infinity);
+  }
+
+  private matching(): number[] {
+    return Array.from({ length: this.harness.head }, (_, i) => i + 1).filter((at) => this.harness.settings.filter.matches(this.harness.eventAt(at)));
+  }
+
+  private checkPlaces(): void {
     const census = this.harness.machine.census();
     const places = new Map<number, string>();
     const put = (runs: readonly { first: number; last: number }[], place: string): void => {
@@ -127,10 +160,7 @@ class Oracle {
     const unsettled = census.unsettled.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
     expect([...places.keys()].sort((a, b) => a - b)).to.deep.equal(unsettled);
     for (const at of unsettled) expect(at).to.be.below(census.next);
-    const { committedOffset } = this.harness.machine.counts();
-    expect(committedOffset, "the committed offset went back").to.be.at.least(this.committed);
-    if (unsettled[0] !== undefined) expect(committedOffset).to.be.below(unsettled[0]);
-    this.committed = committedOffset;
+    if (unsettled[0] !== undefined) expect(this.harness.machine.counts().committedOffset).to.be.below(unsettled[0]);
   }
 
   private checkWindows(): void {
@@ -144,7 +174,7 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
   const id = "session" in step ? (SESSIONS[step.session] ?? "") : "";
   switch (step.do) {
     case "publish":
-      harness.publish(...step.events.map((event) => EVENTS[event] ?? ""));
+      harness.publishInLanes(...step.messages.map(({ event, lane }) => [EVENTS[event] ?? "", lane] as const));
       return;
     case "open":
       if (open.has(id)) return;
@@ -154,7 +184,9 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
         ackMode: step.auto ? "AUTO" : "EXPLICIT",
         flow: { maxMessages: step.window, maxBytes: 1_000, paused: false },
         maxBatchMessages: step.batch,
+        maxInFlightPerLane: step.depth,
       });
+      oracle.depths.set(id, step.auto ? Infinity : step.depth);
       return;
     case "end":
       if (open.delete(id)) harness.end(id, step.graceful);
@@ -214,7 +246,7 @@ function drain(harness: SubscriptionHarness, open: Set<string>): void {
   harness.diskIsFast = true;
   for (const id of open) harness.end(id, true);
   while (harness.isSaving) harness.finishSaving();
-  harness.open("drain");
+  harness.open("drain", { maxInFlightPerLane: 2 });
   let seen = harness.received.length;
   for (let turn = 0; turn < 2_000 && harness.machine.counts().committedOffset < harness.head; turn++) {
     for (; seen < harness.received.length; seen++) {
@@ -231,28 +263,35 @@ describe("the subscription machine, whatever happens", function () {
   const RUNS = Number(process.env["TIDEMARK_RUNS"] ?? 400);
   const seed = Number(process.env["TIDEMARK_SEED"] ?? Date.now() % 0x7fffffff);
 
-  for (const patterns of [[], ["order.*"], ["user.joined"]]) {
-    it(`keeps every message in one place and settles all of them in the end, with the filter [${patterns.join()}] (seed ${seed})`, () => {
-      fc.assert(
-        fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), (actions, diskIsFast) => {
-          const harness = new SubscriptionHarness({ ...SETTINGS, filter: EventFilter.parse(patterns), maxUnsettled: 30 }, diskIsFast);
-          const oracle = new Oracle(harness);
-          const open = new Set<string>();
-          actions.forEach((step, i) => {
-            perform(harness, oracle, step, BigInt(i + 1), open);
-            oracle.check();
-          });
-          drain(harness, open);
-          oracle.check();
-          const matching = Array.from({ length: harness.head }, (_, i) => i + 1).filter((at) => harness.settings.filter.matches(harness.eventAt(at)));
-          expect(harness.machine.counts().committedOffset).to.equal(offset(harness.head));
-          const buried = harness.deadLetters.map((letter) => letter.offset as number);
-          expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);
-          const seen = new Set(harness.offsetsReceived());
-          expect(matching.filter((at) => !seen.has(at)), "never delivered").to.deep.equal([]);
-        }),
-        { seed, numRuns: RUNS },
-      );
-    });
+  for (const ordered of [false, true]) {
+    for (const patterns of [[], ["order.*"], ["user.joined"]]) {
+      const what = ordered ? "keeps every lane in order" : "keeps every message in one place";
+      it(`${what} and settles all of them in the end, with the filter [${patterns.join()}] (seed ${seed})`, () => {
+        const settings = { ...SETTINGS, ordered, filter: EventFilter.parse(patterns), maxUnsettled: 30 };
+        fc.assert(
+          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), (actions, diskIsFast) => {
+            checkHistory(new SubscriptionHarness(settings, diskIsFast), actions);
+          }),
+          { seed, numRuns: RUNS },
+        );
+      });
+    }
   }
 });
+
+function checkHistory(harness: SubscriptionHarness, actions: readonly Action[]): void {
+  const oracle = new Oracle(harness);
+  const open = new Set<string>();
+  actions.forEach((step, i) => {
+    perform(harness, oracle, step, BigInt(i + 1), open);
+    oracle.check();
+  });
+  drain(harness, open);
+  oracle.check();
+  const matching = Array.from({ length: harness.head }, (_, i) => i + 1).filter((at) => harness.settings.filter.matches(harness.eventAt(at)));
+  expect(harness.machine.counts().committedOffset).to.equal(offset(harness.head));
+  const buried = harness.deadLetters.map((letter) => letter.offset as number);
+  expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);
+  const seen = new Set(harness.offsetsReceived());
+  expect(matching.filter((at) => !seen.has(at)), "never delivered").to.deep.equal([]);
+}

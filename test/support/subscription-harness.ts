@@ -29,6 +29,7 @@ export const NO_SETTLEMENT: Settlement = {
 export const SETTINGS: SubscriptionSettings = {
   name: "worker",
   filter: EventFilter.parse([]),
+  ordered: false,
   maxAttempts: 3,
   maxDeliveries: 20,
   maxUnsettled: 10_000,
@@ -87,6 +88,17 @@ export class SubscriptionHarness {
     this.step({ type: "head_advanced", head: offset(this.head) });
   }
 
+  /** Messages with an event and a lane each. */
+  publishInLanes(...messages: (readonly [event: string, lane: number])[]): void {
+    this.chunks.push(chunkOf(this.head + 1, messages.map(([event]) => event), 10, messages.map(([, lane]) => BigInt(lane))));
+    this.step({ type: "head_advanced", head: offset(this.head) });
+  }
+
+  laneAt(at: number): bigint {
+    const chunk = this.chunks.find(({ first, last }) => first <= at && at <= last);
+    return chunk?.laneHash?.[at - chunk.first] ?? 0n;
+  }
+
   publishMany(count: number, event = "made"): void {
     this.publish(...Array.from({ length: count }, () => event));
   }
@@ -103,6 +115,7 @@ export class SubscriptionHarness {
         stop: { kind: "never" } satisfies StopPoint,
         maxBatchMessages: 100,
         maxBatchBytes: 100_000,
+        maxInFlightPerLane: 1,
         ...settings,
       },
     });
@@ -185,6 +198,7 @@ export class SubscriptionHarness {
         facts.push({ type: "session_ended", session: effect.session, graceful: true });
         return;
       case "confirm":
+      case "recall":
       case "gap":
       case "notice":
         return;

@@ -131,6 +131,12 @@ export class DeliveryBatch {
     return this.leave(messages, bytes);
   }
 
+  /** Takes back verdicts that were not final: what is not held gets another fate. */
+  overrule(positions: Positions, fate: Fate): void {
+    const fates = (this.fates ??= new Uint8Array(this.count).fill(this.uniform));
+    for (let i = positions.first; i <= positions.last; i++) if (fates[i] !== FATE.HELD) fates[i] = fate;
+  }
+
   /** Moves the deadline of held messages; nothing holds longer than `latest`. */
   extend(positions: Positions, deadline: MonotonicMs, latest: MonotonicMs): void {
     const at = Math.min(deadline, latest);

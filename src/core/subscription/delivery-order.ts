@@ -20,6 +20,19 @@ export interface Whereabouts {
   readonly unsettled: readonly OffsetRun[];
   readonly ready: readonly OffsetRun[];
   readonly waiting: readonly OffsetRun[];
+  /** Of an ordered queue: the lanes that have unsettled messages. Empty otherwise. */
+  readonly lanes: readonly LaneView[];
+}
+
+/** A lane that is not done. */
+export interface LaneView {
+  readonly hash: bigint;
+  /** Its first unsettled message, or a lower bound of it. */
+  readonly first: Offset;
+  /** Handed out and not settled, ascending. */
+  readonly handedOut: readonly Offset[];
+  /** How many wait behind those; Infinity: not known. */
+  readonly behind: number;
 }
 
 /**

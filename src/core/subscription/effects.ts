@@ -1,5 +1,5 @@
 import type { Chunk } from "../chunk.js";
-import type { BatchFacts, OffsetRun, SessionId, SettleFailure } from "../session.js";
+import type { BatchFacts, DeliveryCause, DeliveryRun, OffsetRun, SessionId, SettleFailure } from "../session.js";
 import type { Offset } from "../units.js";
 
 /** A stretch of one loaded chunk, by message index. Its bytes go out as they are stored. */
@@ -26,6 +26,8 @@ export type Effect =
   /** Answer with `chunks_loaded`, `log_truncated` or `chunk_corrupt`. At most one is outstanding. */
   | { readonly type: "load"; readonly from: Offset }
   | { readonly type: "deliver"; readonly session: SessionId; readonly batch: BatchFacts; readonly parts: readonly DeliveryPart[]; readonly messages: number; readonly bytes: number }
+  /** Of an ordered queue: these deliveries are lost to the session, uncounted, since a message before them in their lane came back. */
+  | { readonly type: "recall"; readonly session: SessionId; readonly ranges: readonly DeliveryRun[]; readonly cause: DeliveryCause }
   /**
    * The cursor changed. Commit `encodeCursor()` and answer `cursor_saved` with the version encoded. One commit in flight a
    * cursor. `urgent`: somebody waits for it, with the next group commit; otherwise within 100 ms.

@@ -11,6 +11,8 @@ export interface SessionSettings {
   readonly stop: StopPoint;
   readonly maxBatchMessages: number;
   readonly maxBatchBytes: number;
+  /** Of an ordered queue: how many messages of one lane may be in flight. At least 1. */
+  readonly maxInFlightPerLane: number;
 }
 
 /** What happened, in the past tense: the only input of the subscription machine. */

@@ -12,6 +12,8 @@ export class SessionState {
   /** `finish_session` is on its way; nothing more goes out. */
   finished = false;
   caughtUp = false;
+  /** The session has ended: its leases are going back. */
+  isOver = false;
   inFlightMessages = 0;
   inFlightBytes = 0;
   /** Messages ever handed to it, for `stop`. */
@@ -68,6 +70,11 @@ export class SessionState {
   /** How many bytes may be in a batch before its last message. */
   get bytesRoom(): number {
     return this.isAuto ? Infinity : this.flow.maxBytes - this.inFlightBytes;
+  }
+
+  /** How many messages of one lane it may hold. A transport keeps their order, so AUTO needs no bound. */
+  get laneDepth(): number {
+    return this.isAuto ? Infinity : this.settings.maxInFlightPerLane;
   }
 
   batch(batchId: number): DeliveryBatch | undefined {

@@ -5,6 +5,8 @@ export interface SubscriptionSettings {
   /** The subscriber's name; messages addressed to another one are passed over. Empty for an ephemeral one. */
   readonly name: string;
   readonly filter: EventFilter;
+  /** Messages follow one another in lanes. */
+  readonly ordered: boolean;
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
   readonly maxUnsettled: number;

@@ -1,11 +1,11 @@
 import { offset, monotonicMs, type MonotonicMs, type Now, type Offset } from "../units.js";
 import type { SessionId, WaitingFor } from "../session.js";
 import { takeCensus, type Census, type SubscriptionCounts } from "./census.js";
-import { decodeCursor } from "./cursor-codec.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { Fact, SessionSettings } from "./facts.js";
+import { InLanes } from "./in-lanes.js";
 import { Leases } from "./leases.js";
 import { LoadedChunk } from "./loaded-chunks.js";
 import { SessionState } from "./session-state.js";
@@ -56,14 +56,13 @@ export class Subscription {
   /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. */
   static begin(settings: SubscriptionSettings, after: Offset, head: Offset): Subscription {
     const state = new SubscriptionState(settings, offset(after + 1), head, after);
-    return new Subscription(state, new Unordered(state));
+    return new Subscription(state, settings.ordered ? new InLanes(state) : new Unordered(state));
   }
 
   /** From a cursor that `encodeCursor` made. Throws CursorCorrupt on bytes that are none. */
   static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now): Subscription {
-    const cursor = decodeCursor(bytes);
-    const state = new SubscriptionState(settings, cursor.next, head, offset(0));
-    const order = Unordered.restore(state, cursor, now);
+    const state = new SubscriptionState(settings, offset(1), head, offset(0));
+    const order = settings.ordered ? InLanes.restore(state, bytes, now) : Unordered.restore(state, bytes, now);
     state.durableFloor = order.floor;
     return new Subscription(state, order);
   }
@@ -201,6 +200,7 @@ export class Subscription {
     const { state } = this;
     const session = state.sessions.get(id);
     if (session === undefined) return;
+    session.isOver = true;
     const fate = session.isAuto ? FATE.ACKED : graceful ? FATE.RELEASED : FATE.LOST;
     session.concludeAll(fate, (batch, first, last) => {
       if (session.isAuto) this.verdicts.taken(first, last);

@@ -2,7 +2,8 @@ import { OffsetRanges } from "../offset-ranges.js";
 import type { WaitingFor } from "../session.js";
 import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
-import { CursorCorrupt, dueAgain, encodeCursor, NEVER, type Cursor, type StoredTrouble } from "./cursor-codec.js";
+import { CursorCorrupt, dueAgain, NEVER } from "./cursor-bytes.js";
+import { decodeCursor, encodeCursor, type StoredTrouble } from "./cursor-codec.js";
 import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
@@ -29,7 +30,10 @@ export class Unordered implements DeliveryOrder {
   }
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
-  static restore(state: SubscriptionState, { unsettled, troubles }: Cursor, now: Now): Unordered {
+  static restore(state: SubscriptionState, cursor: Uint8Array, now: Now): Unordered {
+    const { next, unsettled, troubles } = decodeCursor(cursor);
+    if (unsettled.max !== undefined && unsettled.max >= next) throw new CursorCorrupt("an unsettled message lies ahead of the cursor");
+    state.next = next;
     const order = new Unordered(state, unsettled);
     const plain = new OffsetRanges();
     plain.addAll(unsettled);
@@ -120,6 +124,7 @@ export class Unordered implements DeliveryOrder {
       unsettled: this.unsettled.runs(),
       ready: this.returns.groups.flatMap((group) => group.offsets.runs()),
       waiting: this.returns.waitingRetries().flatMap((entry) => entry.offsets.runs()),
+      lanes: [],
     };
   }
 

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { OffsetRanges } from "../../../../src/core/offset-ranges.js";
-import { CursorCorrupt, decodeCursor, encodeCursor, type Cursor } from "../../../../src/core/subscription/cursor-codec.js";
+import { CursorCorrupt } from "../../../../src/core/subscription/cursor-bytes.js";
+import { decodeCursor, encodeCursor, type Cursor } from "../../../../src/core/subscription/cursor-codec.js";
 import { offset, wallMs } from "../../../../src/core/units.js";
 
 function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {

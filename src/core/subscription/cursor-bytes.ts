@@ -1,0 +1,154 @@
+import { LIMITS } from "../limits.js";
+import { OffsetRanges } from "../offset-ranges.js";
+import type { DeliveryCause } from "../session.js";
+import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type WallMs } from "../units.js";
+import type { Trouble } from "./trouble.js";
+
+const CAUSES: readonly DeliveryCause[] = ["NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"];
+/** Reasons are for people; past this many bytes a cursor keeps counts and due times only. */
+const REASON_BYTES_MAX = 64 * 1024;
+
+/** The due time of what waits for nothing. */
+export const NEVER = wallMs(0);
+
+/** The stored bytes are none of ours, or damaged. */
+export class CursorCorrupt extends Error {
+  override readonly name = "CursorCorrupt";
+}
+
+/**
+ * When a stored retry is due by the clock of this process; undefined when it is due already. A wall clock that jumped back
+ * must not keep a message for longer than any delay that a client may ask for.
+ */
+export function dueAgain(dueWallMs: WallMs, now: Now): { readonly at: MonotonicMs; readonly wallMs: WallMs } | undefined {
+  if (dueWallMs <= now.wallMs) return undefined;
+  return { at: monotonicMs(now.monotonicMs + Math.min(dueWallMs - now.wallMs, LIMITS.retryDelayMsMax)), wallMs: dueWallMs };
+}
+
+/** Writes one cursor: a format byte, then unsigned LEB128 numbers. */
+export class CursorWriter {
+  private buffer = Buffer.allocUnsafe(64);
+  private length = 0;
+  private reasonBytes = 0;
+
+  constructor(format: number) {
+    this.number(format);
+  }
+
+  number(value: number): void {
+    this.reserve(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.buffer[this.length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.buffer[this.length++] = rest;
+  }
+
+  ranges(ranges: OffsetRanges): void {
+    this.number(ranges.runCount);
+    let after = 0;
+    for (let i = 0; i < ranges.runCount; i++) {
+      const { first, last } = ranges.run(i);
+      this.number(first - after);
+      this.number(last - first);
+      after = last;
+    }
+  }
+
+  /** A 64-bit hash, little-endian. */
+  hash(value: bigint): void {
+    this.reserve(8);
+    this.length = this.buffer.writeBigUInt64LE(value, this.length);
+  }
+
+  trouble(trouble: Trouble, dueWallMs: WallMs): void {
+    this.number(trouble.attempt);
+    this.number(trouble.deliveryCount);
+    this.number(CAUSES.indexOf(trouble.cause));
+    this.number(dueWallMs);
+    this.reasonBytes += Buffer.byteLength(trouble.lastReason);
+    this.text(this.reasonBytes <= REASON_BYTES_MAX ? trouble.lastReason : "");
+  }
+
+  private text(value: string): void {
+    const bytes = Buffer.byteLength(value);
+    this.number(bytes);
+    this.reserve(bytes);
+    this.length += this.buffer.write(value, this.length);
+  }
+
+  finish(): Buffer {
+    return Buffer.from(this.buffer.subarray(0, this.length));
+  }
+
+  private reserve(bytes: number): void {
+    if (this.length + bytes <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + bytes));
+    this.buffer.copy(larger, 0, 0, this.length);
+    this.buffer = larger;
+  }
+}
+
+/** Reads what a CursorWriter wrote. Every method throws CursorCorrupt. */
+export class CursorReader {
+  private at = 0;
+
+  constructor(private readonly bytes: Uint8Array, format: number) {
+    const found = this.number();
+    if (found !== format) throw new CursorCorrupt(`the cursor has format ${found}, not ${format}`);
+  }
+
+  number(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined) throw new CursorCorrupt("the cursor ends too early");
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+      scale *= 0x80;
+    }
+    if (!Number.isSafeInteger(value)) throw new CursorCorrupt("a number is beyond 2^53 - 1");
+    return value;
+  }
+
+  ranges(): OffsetRanges {
+    const ranges = new OffsetRanges();
+    let after = 0;
+    for (let left = this.number(); left > 0; left--) {
+      const first = after + this.number();
+      const last = first + this.number();
+      ranges.add(offset(first), offset(last));
+      after = last;
+    }
+    return ranges;
+  }
+
+  hash(): bigint {
+    if (this.at + 8 > this.bytes.length) throw new CursorCorrupt("the cursor ends too early");
+    const hash = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.at, 8).readBigUInt64LE();
+    this.at += 8;
+    return hash;
+  }
+
+  trouble(): Trouble & { readonly dueWallMs: WallMs } {
+    const attempt = this.number();
+    const deliveryCount = this.number();
+    const cause = CAUSES[this.number()];
+    if (cause === undefined) throw new CursorCorrupt("a delivery cause is not known");
+    return { attempt, deliveryCount, cause, dueWallMs: wallMs(this.number()), lastReason: this.text() };
+  }
+
+  private text(): string {
+    const length = this.number();
+    if (this.at + length > this.bytes.length) throw new CursorCorrupt("the cursor ends too early");
+    const text = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.at, length).toString("utf8");
+    this.at += length;
+    return text;
+  }
+
+  end(): void {
+    if (this.at !== this.bytes.length) throw new CursorCorrupt("bytes are left over");
+  }
+}

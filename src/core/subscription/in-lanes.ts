@@ -1,0 +1,260 @@
+import type { DeliveryCause, DeliveryRun, WaitingFor } from "../session.js";
+import { MinHeap } from "../min-heap.js";
+import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
+import type { Confirmation } from "./confirmations.js";
+import { dueAgain, NEVER } from "./cursor-bytes.js";
+import { decodeLaneCursor, encodeLaneCursor, type LaneTrouble } from "./lane-cursor.js";
+import { FATE } from "./delivery-batch.js";
+import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
+import type { Effect } from "./effects.js";
+import { LaneHandOut } from "./lane-hand-out.js";
+import { Lanes, type Lane, type LaneEntry } from "./lanes.js";
+import type { SessionState } from "./session-state.js";
+import type { SubscriptionState } from "./subscription-state.js";
+import { hasHistory } from "./trouble.js";
+
+/**
+ * The order of an ordered queue: first in, first out inside a lane, lanes beside each other. What a lane has settled is
+ * always a prefix of it: an ack behind an unsettled message waits, and when a message comes back, those behind it in its
+ * lane are recalled.
+ */
+export class InLanes implements DeliveryOrder {
+  private readonly lanes = new Lanes();
+  /** What is behind in its lane and has been handed out before. */
+  private readonly returns = new Map<Offset, Return>();
+  private readonly waiting = new MinHeap<{ readonly at: MonotonicMs; readonly message: Offset }>(({ at }) => at);
+  private readonly handingOut: LaneHandOut;
+
+  constructor(private readonly state: SubscriptionState) {
+    this.handingOut = new LaneHandOut(state, this.lanes, this.returns);
+  }
+
+  /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
+  static restore(state: SubscriptionState, bytes: Uint8Array, now: Now): InLanes {
+    const cursor = decodeLaneCursor(bytes);
+    const order = new InLanes(state);
+    state.next = cursor.next;
+    for (const { hash, first, count } of cursor.lanes) {
+      order.handingOut.mayResume(order.lanes.begin(hash, first, count === 0 ? Infinity : count));
+    }
+    for (const trouble of cursor.troubles) {
+      order.keepReturn(trouble.offset, { ...trouble, afterVersion: 0, together: Infinity, due: dueAgain(trouble.dueWallMs, now) });
+    }
+    return order;
+  }
+
+  get floor(): Offset {
+    return offset((this.lanes.first ?? this.state.next) - 1);
+  }
+
+  get unsettledCount(): number {
+    return this.lanes.messages;
+  }
+
+  get waitingRetryCount(): number {
+    return this.waiting.size;
+  }
+
+  get awaitsCursor(): boolean {
+    return this.handingOut.awaitsCursor;
+  }
+
+  get nextDue(): MonotonicMs | undefined {
+    return this.waiting.peek()?.at;
+  }
+
+  handOut(now: MonotonicMs, effects: Effect[]): void {
+    for (let due = this.waiting.peek(); due !== undefined && due.at <= now; due = this.waiting.peek()) {
+      this.waiting.pop();
+      this.handingOut.mayResumeAt(due.message);
+    }
+    this.handingOut.run(now, this.waiting.size, effects);
+  }
+
+  acked(first: Offset, last: Offset, owed: Confirmation | undefined): void {
+    this.concluded(first, last, owed, () => undefined);
+  }
+
+  rejected(first: Offset, last: Offset, owed: Confirmation | undefined, bury: (first: Offset, last: Offset) => void): void {
+    this.concluded(first, last, owed, (entry) => {
+      entry.status = "burying";
+      bury(entry.offset, entry.offset);
+    });
+  }
+
+  returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void {
+    const recall: { session: SessionState; runs: DeliveryRun[]; cause: DeliveryCause }[] = [];
+    for (let at: Offset = first; at <= last; at = offset(at + 1)) {
+      const lane = this.lanes.holder(at);
+      // Without a lane it was behind a message of the same session that is over, and went back with it.
+      if (lane === undefined) this.keepReturn(at, how);
+      else this.takeBack(lane, at, how, recall);
+    }
+    for (const { session, runs, cause } of recall) effects.push({ type: "recall", session: session.id, ranges: runs, cause });
+  }
+
+  buried(at: Offset): void {
+    const lane = this.lanes.holder(at);
+    if (lane?.entries[0]?.offset !== at) return;
+    this.lanes.settleFirst(lane);
+    this.settlePrefix(lane);
+  }
+
+  drop(first: Offset, last: Offset): number {
+    for (const lane of this.lanes.values()) {
+      if (lane.behind > 0 && lane.resumeFrom <= last) {
+        this.lanes.loseThrough(lane, last);
+        this.handingOut.mayResume(lane);
+      }
+    }
+    let dropped = 0;
+    for (const at of this.returns.keys()) {
+      if (first <= at && at <= last && this.returns.delete(at)) dropped++;
+    }
+    return dropped;
+  }
+
+  sessionChanged(session: SessionState): void {
+    for (const lane of this.lanes.values()) {
+      if (lane.behind > 0 && lane.entries[0]?.session === session) this.handingOut.mayResume(lane);
+    }
+  }
+
+  /** What was acked behind an unsettled message comes again: its verdict was never confirmed. */
+  sessionEnded(session: SessionState): void {
+    for (const lane of [...this.lanes.values()]) {
+      const index = lane.entries.findIndex((entry) => entry.session === session && entry.status === "concluded");
+      if (index > -1) this.takeBackFrom(lane, index);
+    }
+  }
+
+  handedOutThrough(through: Offset): boolean {
+    if (this.state.next <= through) return false;
+    for (const lane of this.lanes.values()) if (lane.behind > 0 && lane.resumeFrom <= through) return false;
+    return true;
+  }
+
+  waitingFor(session: SessionState): WaitingFor | undefined {
+    const { state } = this;
+    if (state.next > state.head && !this.lanes.anyBehind) return "NOTHING_NEW";
+    if (!session.hasRoom || !session.transportReady || session.suspectInFlight) return "FLOW";
+    if (state.next <= state.head) return this.handingOut.unsettledRoom(this.waiting.size) <= 0 ? "UNSETTLED_LIMIT" : undefined;
+    return this.waiting.size > 0 && this.lanes.handedOut === 0 ? "RETRY_DELAY" : "LANE";
+  }
+
+  store(): Buffer {
+    const lanes = [...this.lanes.values()].map((lane) => ({
+      hash: lane.hash,
+      first: lane.first,
+      count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
+    }));
+    return encodeLaneCursor({ next: this.state.next, lanes, troubles: this.troubles() });
+  }
+
+  /** Lanes know where their first message is, not where the others are. */
+  whereabouts(): Whereabouts {
+    const waiting = this.waiting.values().map(({ message }) => ({ first: message, last: message }));
+    const lanes = [...this.lanes.values()].map(({ hash, first, behind, entries }) => ({ hash, first, behind, handedOut: entries.map((entry) => entry.offset) }));
+    return { unsettled: lanes.map(({ first }) => ({ first, last: first })), ready: [], waiting, lanes };
+  }
+
+  /** A verdict that settles; it takes effect now if the message is the first of its lane, and waits otherwise. */
+  private concluded(first: Offset, last: Offset, owed: Confirmation | undefined, conclude: (entry: LaneEntry) => void): void {
+    for (let at: Offset = first; at <= last; at = offset(at + 1)) {
+      const lane = this.lanes.holder(at);
+      const entry = lane?.entries.find((each) => each.offset === at);
+      if (lane === undefined || entry === undefined) continue;
+      entry.status = "concluded";
+      entry.conclude = () => { conclude(entry); };
+      if (lane.entries[0] !== entry && owed !== undefined) {
+        owed.waits++;
+        entry.owed = owed;
+      }
+      this.settlePrefix(lane);
+    }
+  }
+
+  private settlePrefix(lane: Lane): void {
+    for (let entry = lane.entries[0]; entry?.status === "concluded"; entry = lane.entries[0]) {
+      entry.conclude?.();
+      const version = this.state.change();
+      if (entry.owed !== undefined) {
+        entry.owed.waits--;
+        entry.owed.version = version;
+        entry.owed = undefined;
+      }
+      // A burial ends the prefix until its copy is in a commit.
+      if ((entry.status as LaneEntry["status"]) === "burying") break;
+      this.lanes.settleFirst(lane);
+    }
+    if (lane.behind > 0) this.handingOut.mayResume(lane);
+  }
+
+  /** One message comes back; the later ones of its lane are recalled. */
+  private takeBack(lane: Lane, at: Offset, how: Return, recall: { session: SessionState; runs: DeliveryRun[]; cause: DeliveryCause }[]): void {
+    const index = lane.entries.findIndex((entry) => entry.offset === at);
+    const session = lane.entries[index]?.session;
+    if (session === undefined) return;
+    this.keepReturn(at, how);
+    // Of a session that is over every message comes back by itself, with its own count.
+    const recalled = session.isOver ? [] : lane.entries.slice(index + 1);
+    const runs: DeliveryRun[] = [];
+    for (const entry of recalled) {
+      this.recall(entry);
+      runs.push({ first: entry.offset, last: entry.offset, batchId: entry.batch?.facts.batchId ?? 0 });
+    }
+    this.takeBackFrom(lane, index);
+    if (runs.length > 0) recall.push({ session, runs: joined(runs), cause: how.cause });
+  }
+
+  /** Ends a lease, or a verdict that waited, without a count. */
+  private recall(entry: LaneEntry): void {
+    const { session, batch } = entry;
+    const positions = batch?.positions(entry.offset, entry.offset);
+    if (batch === undefined || positions === undefined) return;
+    if (entry.status === "held") session.conclude(batch, positions, FATE.LOST, () => undefined);
+    else batch.overrule(positions, FATE.LOST);
+    if (entry.owed === undefined) return;
+    const range = { first: entry.offset, last: entry.offset, batchId: batch.facts.batchId };
+    entry.owed.failures.push({ requestId: entry.owed.requestId, range, code: "LEASE_LOST" });
+    entry.owed.waits--;
+    entry.owed = undefined;
+  }
+
+  private takeBackFrom(lane: Lane, index: number): void {
+    for (const { offset: at, batch, owed } of this.lanes.takeBack(lane, index)) {
+      if (owed !== undefined) owed.waits--;
+      if (batch === undefined || this.returns.has(at)) continue;
+      const { attempt, deliveryCount, lastReason } = batch.facts;
+      this.keepReturn(at, { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined });
+    }
+    this.handingOut.mayResume(lane);
+  }
+
+  private keepReturn(at: Offset, how: Return): void {
+    this.returns.set(at, how);
+    if (how.due !== undefined) this.waiting.push({ at: how.due.at, message: at });
+  }
+
+  private troubles(): LaneTrouble[] {
+    const troubles: LaneTrouble[] = [];
+    for (const [at, how] of this.returns) {
+      if (hasHistory(how)) troubles.push({ ...how, offset: at, dueWallMs: how.due?.wallMs ?? NEVER });
+    }
+    for (const { trouble, first, last } of this.state.troubledElsewhere()) {
+      for (let at: Offset = first; at <= last; at = offset(at + 1)) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
+    }
+    return troubles;
+  }
+}
+
+/** Consecutive offsets of one batch as one range. */
+function joined(runs: readonly DeliveryRun[]): DeliveryRun[] {
+  const ranges: DeliveryRun[] = [];
+  for (const run of runs) {
+    const last = ranges[ranges.length - 1];
+    if (last !== undefined && last.batchId === run.batchId && last.last + 1 === run.first) ranges[ranges.length - 1] = { ...last, last: run.last };
+    else ranges.push(run);
+  }
+  return ranges;
+}

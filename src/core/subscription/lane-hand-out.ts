@@ -1,0 +1,268 @@
+import { offset, type MonotonicMs, type Offset } from "../units.js";
+import { BatchDraft, sendBatch } from "./batch-draft.js";
+import type { Return } from "./delivery-order.js";
+import type { Effect } from "./effects.js";
+import type { Lane, LaneEntry, Lanes } from "./lanes.js";
+import type { LoadedChunk } from "./loaded-chunks.js";
+import type { SessionState } from "./session-state.js";
+import { SessionTurns } from "./session-turns.js";
+import type { SubscriptionState } from "./subscription-state.js";
+import { FRESH, isSuspect, troubleKey, type Trouble } from "./trouble.js";
+
+/** A session's batch being filled, with the lane entries that it will lease. */
+interface OpenDraft {
+  readonly draft: BatchDraft;
+  readonly trouble: Trouble;
+  readonly key: string;
+  readonly entries: LaneEntry[];
+}
+
+/** What came of trying to hand out the next message of a lane. */
+type Placing =
+  | "placed"
+  /** Nobody can take it before something else happens; that will name the lane again. */
+  | "not now"
+  /** No session has room for anything. */
+  | "no room";
+
+/**
+ * Hands out what the lanes allow: first what is behind in lanes that may go on, in one sweep over the log for all of them,
+ * then what is new.
+ */
+export class LaneHandOut {
+  private readonly turns: SessionTurns;
+  private readonly drafts = new Map<SessionState, OpenDraft>();
+  /** Lanes with something behind that may go on: what they wait for, if anything, is found out when they are looked at. */
+  private candidates = new Set<Lane>();
+  /** Lanes to look at again in the next run: what they wait for does not say when it comes. */
+  private nextRun: Lane[] = [];
+  /** Lanes whose next message goes out when the cursor with its new count is durable. */
+  private awaiting: { readonly lane: Lane; readonly version: number }[] = [];
+  private now!: MonotonicMs;
+  private effects!: Effect[];
+
+  constructor(
+    private readonly state: SubscriptionState,
+    private readonly lanes: Lanes,
+    private readonly returns: Map<Offset, Return>,
+  ) {
+    this.turns = new SessionTurns(state);
+  }
+
+  get awaitsCursor(): boolean {
+    return this.awaiting.some(({ version }) => version > this.state.durableVersion);
+  }
+
+  /** Something that this lane may have waited for has happened. */
+  mayResume(lane: Lane): void {
+    if (lane.behind > 0) this.candidates.add(lane);
+  }
+
+  /** The retry of this message is due. */
+  mayResumeAt(message: Offset): void {
+    for (const lane of this.lanes.values()) if (lane.behind > 0 && lane.resumeFrom === message) this.candidates.add(lane);
+  }
+
+  /** How many more messages may be in flight, waiting, or first of a lane that lags. */
+  unsettledRoom(waitingRetries: number): number {
+    return this.state.settings.maxUnsettled - this.lanes.handedOut - waitingRetries - this.lanes.size;
+  }
+
+  run(now: MonotonicMs, waitingRetries: number, effects: Effect[]): void {
+    const { state } = this;
+    this.now = now;
+    this.effects = effects;
+    this.turns.begin();
+    for (const lane of this.nextRun.splice(0)) this.mayResume(lane);
+    const durable = this.awaiting.filter(({ version }) => version <= state.durableVersion);
+    if (durable.length > 0) {
+      this.awaiting = this.awaiting.filter(({ version }) => version > state.durableVersion);
+      for (const { lane } of durable) this.mayResume(lane);
+    }
+    state.passFiltered();
+    const behind = this.sweep();
+    const fresh = this.takeNew(waitingRetries);
+    this.sendAll();
+    state.wants(behind ?? fresh, effects);
+    state.loaded.keep(state.next, behind === undefined ? [] : [behind]);
+  }
+
+  /** One pass over the log for all candidates. Returns the offset whose chunk it lacks. */
+  private sweep(): Offset | undefined {
+    const { state } = this;
+    let at = this.sweepStart();
+    while (at !== undefined && at < state.next) {
+      if (this.turns.nextTaker() === undefined) {
+        this.sweptTo(at);
+        return undefined;
+      }
+      const loaded = state.loaded.find(at);
+      if (loaded?.chunk.body === undefined && loaded?.takesNothing !== true) {
+        this.sweptTo(at);
+        return at;
+      }
+      if (!this.sweepChunk(loaded, at)) return undefined;
+      at = offset(loaded.chunk.last + 1);
+    }
+    // Whatever was behind in them is gone, or was never known for certain.
+    for (const lane of this.candidates) this.lanes.emptyBehind(lane);
+    this.candidates.clear();
+    return undefined;
+  }
+
+  private sweepStart(): Offset | undefined {
+    let start: Offset | undefined;
+    for (const lane of this.candidates) {
+      if (lane.behind === 0 || this.lanes.get(lane.hash) !== lane) this.candidates.delete(lane);
+      else if (start === undefined || lane.resumeFrom < start) start = lane.resumeFrom;
+    }
+    return start;
+  }
+
+  /** False when the sweep is over: no candidate is left, or no session has room. */
+  private sweepChunk(loaded: LoadedChunk, from: Offset): boolean {
+    const { chunk } = loaded;
+    for (let index = loaded.nextTaken(from - chunk.first); index < chunk.count; index = loaded.nextTaken(index + 1)) {
+      if (this.candidates.size === 0) return false;
+      const at = offset(chunk.first + index);
+      if (at >= this.state.next) return true;
+      const lane = this.lanes.get(chunk.laneHash?.[index] ?? 0n);
+      if (lane === undefined || !this.candidates.has(lane) || at < lane.resumeFrom) continue;
+      const placing = this.place(lane, loaded, index, at);
+      if (placing === "placed") {
+        if (lane.behind === 0) this.candidates.delete(lane);
+        continue;
+      }
+      lane.resumeFrom = at;
+      if (placing === "no room") {
+        this.sweptTo(at);
+        return false;
+      }
+      this.candidates.delete(lane);
+    }
+    return this.candidates.size > 0;
+  }
+
+  /** Nothing of the candidates lies before `at`. */
+  private sweptTo(at: Offset): void {
+    for (const lane of this.candidates) if (lane.resumeFrom < at) lane.resumeFrom = at;
+  }
+
+  /** Looks at what was never looked at. Returns the offset whose chunk it lacks. */
+  private takeNew(waitingRetries: number): Offset | undefined {
+    const { state } = this;
+    while (state.next <= state.head) {
+      if (this.turns.nextTaker() === undefined || this.unsettledRoom(waitingRetries) <= 0) return undefined;
+      const loaded = state.loaded.find(state.next);
+      if (loaded === undefined || !loaded.isUsable) return state.next;
+      const { chunk } = loaded;
+      let index = loaded.nextTaken(state.next - chunk.first);
+      for (; index < chunk.count; index = loaded.nextTaken(index + 1)) {
+        const at = offset(chunk.first + index);
+        if (this.unsettledRoom(waitingRetries) <= 0 || !this.takeOne(loaded, index, at)) {
+          state.next = at;
+          return undefined;
+        }
+      }
+      state.next = offset(chunk.last + 1);
+    }
+    return undefined;
+  }
+
+  /** False when no session has room for it. */
+  private takeOne(loaded: LoadedChunk, index: number, at: Offset): boolean {
+    const hash = loaded.chunk.laneHash?.[index] ?? 0n;
+    let lane = this.lanes.get(hash);
+    if (lane !== undefined && lane.behind > 0) {
+      this.lanes.addBehind(lane, at);
+      return true;
+    }
+    const begun = lane === undefined;
+    lane ??= this.lanes.begin(hash, at, 0);
+    const placing = this.place(lane, loaded, index, at);
+    if (placing === "not now") this.lanes.addBehind(lane, at);
+    else if (placing === "no room" && begun) this.lanes.emptyBehind(lane);
+    return placing !== "no room";
+  }
+
+  private place(lane: Lane, loaded: LoadedChunk, index: number, at: Offset): Placing {
+    const how = this.returns.get(at);
+    if (how !== undefined && how.afterVersion > this.state.durableVersion) {
+      this.awaiting.push({ lane, version: how.afterVersion });
+      return "not now";
+    }
+    // Its due time names the lane again.
+    if (how?.due !== undefined && how.due.at > this.now) return "not now";
+    if (how !== undefined && isSuspect(how)) return this.placeAlone(lane, loaded, index, at, how);
+    const holder = lane.entries[0]?.session;
+    if (holder !== undefined && !this.mayFollow(lane, holder)) return "not now";
+    const session = this.roomFor(holder, how ?? FRESH);
+    if (session === undefined) return holder === undefined ? "no room" : "not now";
+    return this.draft(session, lane, loaded, index, at, how ?? FRESH) ? "placed" : this.place(lane, loaded, index, at);
+  }
+
+  /** The lane's next message may join those in flight: same session, depth to spare, nothing burying or suspect before it. */
+  private mayFollow(lane: Lane, holder: SessionState): boolean {
+    return lane.entries.length < holder.laneDepth && lane.entries[0]?.status !== "burying" && this.turns.mayTake(holder);
+  }
+
+  private placeAlone(lane: Lane, loaded: LoadedChunk, index: number, at: Offset, how: Return): Placing {
+    if (lane.entries.length > 0) return "not now";
+    this.sendAll();
+    const session = this.turns.idleTaker();
+    if (session === undefined) {
+      this.turns.reserve();
+      this.nextRun.push(lane);
+      return "not now";
+    }
+    this.draft(session, lane, loaded, index, at, how);
+    this.send(session, true);
+    return "placed";
+  }
+
+  /** The session whose open draft has room, or whose turn it is. Drafts that are full go out on the way. */
+  private roomFor(holder: SessionState | undefined, trouble: Trouble): SessionState | undefined {
+    const session = holder ?? this.drafting(trouble) ?? this.turns.nextTaker();
+    return session !== undefined && this.turns.mayTake(session) ? session : undefined;
+  }
+
+  private drafting(trouble: Trouble): SessionState | undefined {
+    const key = troubleKey(trouble);
+    for (const [session, open] of this.drafts) if (open.key === key && this.turns.mayTake(session)) return session;
+    return undefined;
+  }
+
+  /** Adds a message to a session's draft. False when that was full: it is sent, and the room has to be asked for again. */
+  private draft(session: SessionState, lane: Lane, loaded: LoadedChunk, index: number, at: Offset, trouble: Trouble): boolean {
+    const key = troubleKey(trouble);
+    let open = this.drafts.get(session);
+    if (open !== undefined && open.key !== key) {
+      this.send(session, false);
+      return false;
+    }
+    if (open === undefined) {
+      const draft = new BatchDraft(session.messagesRoom, session.settings.maxBatchBytes, session.bytesRoom);
+      this.drafts.set(session, (open = { draft, trouble, key, entries: [] }));
+    }
+    if (!open.draft.take(loaded.chunk, index)) {
+      this.send(session, false);
+      return false;
+    }
+    this.returns.delete(at);
+    open.entries.push(this.lanes.handOut(lane, at, session, lane.behind > 0));
+    return true;
+  }
+
+  private sendAll(): void {
+    for (const session of [...this.drafts.keys()]) this.send(session, false);
+  }
+
+  private send(session: SessionState, alone: boolean): void {
+    const open = this.drafts.get(session);
+    if (open === undefined) return;
+    this.drafts.delete(session);
+    const batch = sendBatch(session, open.draft, open.trouble, alone, this.now, this.effects);
+    for (const entry of open.entries) entry.batch = batch;
+    this.turns.served(session);
+  }
+}

@@ -1,0 +1,169 @@
+import { MinHeap } from "../min-heap.js";
+import { offset, type Offset } from "../units.js";
+import type { Confirmation } from "./confirmations.js";
+import type { DeliveryBatch } from "./delivery-batch.js";
+import type { SessionState } from "./session-state.js";
+
+/** A message of a lane that was handed out and is not settled. */
+export interface LaneEntry {
+  readonly offset: Offset;
+  readonly session: SessionState;
+  /** Set as soon as the batch it goes out in is closed. */
+  batch: DeliveryBatch | undefined;
+  /** `held`: leased. `concluded`: it has its verdict, which waits for the entries before it. `burying`: on its way to the dead letters. */
+  status: "held" | "concluded" | "burying";
+  /** The answer that waits with it. */
+  owed: Confirmation | undefined;
+  /** What its verdict does once it is first. */
+  conclude: (() => void) | undefined;
+}
+
+/** The messages of one ordering key that are not settled; those that are form a prefix. */
+export interface Lane {
+  readonly hash: bigint;
+  /** The first message that is not settled, or a lower bound of it. */
+  first: Offset;
+  /** Handed out, ascending, all to one session. */
+  readonly entries: LaneEntry[];
+  /** How many matching messages at `resumeFrom` and behind, below `next`, have not been handed out. Infinity: not known. */
+  behind: number;
+  /** Where to look for the first of them. */
+  resumeFrom: Offset;
+}
+
+/** Stale heap entries that are always tolerated. */
+const STALE_MAX = 1_024;
+
+function firstsHeap(): MinHeap<{ readonly first: Offset; readonly lane: Lane }> {
+  return new MinHeap(({ first }) => first);
+}
+
+/** Every lane that has unsettled messages below `next`; its size is what a lagging subscriber costs, not its backlog. */
+export class Lanes {
+  private readonly lanes = new Map<bigint, Lane>();
+  private readonly holding = new Map<Offset, Lane>();
+  /** Holds stale entries too: a lane's own `first` decides. Built anew when they outnumber the lanes. */
+  private firsts = firstsHeap();
+  private behindTotal = 0;
+
+  get size(): number {
+    return this.lanes.size;
+  }
+
+  /** Messages in all lanes, as far as known. */
+  get messages(): number {
+    return this.holding.size + this.behindTotal;
+  }
+
+  get handedOut(): number {
+    return this.holding.size;
+  }
+
+  /** True when a lane has something left to hand out. */
+  get anyBehind(): boolean {
+    if (this.behindTotal > 0) return true;
+    for (const lane of this.lanes.values()) if (lane.behind > 0) return true;
+    return false;
+  }
+
+  values(): Iterable<Lane> {
+    return this.lanes.values();
+  }
+
+  get(hash: bigint): Lane | undefined {
+    return this.lanes.get(hash);
+  }
+
+  /** The lane that has handed out a message and not settled it. */
+  holder(at: Offset): Lane | undefined {
+    return this.holding.get(at);
+  }
+
+  /** The first message that any lane has not settled; undefined when there is none. */
+  get first(): Offset | undefined {
+    for (let top = this.firsts.peek(); top !== undefined; top = this.firsts.peek()) {
+      if (this.lanes.get(top.lane.hash) === top.lane && top.lane.first === top.first) return top.first;
+      this.firsts.pop();
+    }
+    return undefined;
+  }
+
+  /** Begins a lane at its first unsettled message. */
+  begin(hash: bigint, first: Offset, behind: number): Lane {
+    const lane: Lane = { hash, first, entries: [], behind: 0, resumeFrom: first };
+    this.lanes.set(hash, lane);
+    this.note(lane);
+    this.setBehind(lane, behind);
+    return lane;
+  }
+
+  /** A message at the end of a lane has to wait. */
+  addBehind(lane: Lane, at: Offset): void {
+    if (lane.behind === 0) lane.resumeFrom = at;
+    this.setBehind(lane, lane.behind + 1);
+  }
+
+  /** A message is handed out; if it was behind, it is not any more. */
+  handOut(lane: Lane, at: Offset, session: SessionState, wasBehind: boolean): LaneEntry {
+    const entry: LaneEntry = { offset: at, session, batch: undefined, status: "held", owed: undefined, conclude: undefined };
+    lane.entries.push(entry);
+    this.holding.set(at, lane);
+    if (wasBehind) {
+      lane.resumeFrom = offset(at + 1);
+      this.setBehind(lane, lane.behind - 1);
+    }
+    return entry;
+  }
+
+  /** The first entry is settled. */
+  settleFirst(lane: Lane): void {
+    const entry = lane.entries.shift();
+    if (entry !== undefined) this.holding.delete(entry.offset);
+    this.moved(lane);
+  }
+
+  /** Entry `index` and those after it are to be handed out again; returns them. */
+  takeBack(lane: Lane, index: number): readonly LaneEntry[] {
+    const back = lane.entries.splice(index);
+    for (const entry of back) this.holding.delete(entry.offset);
+    lane.resumeFrom = back[0]?.offset ?? lane.resumeFrom;
+    this.setBehind(lane, lane.behind + back.length);
+    this.moved(lane);
+    return back;
+  }
+
+  /** Nothing behind can be found any more: the count was a bound, or what it counted is gone. */
+  emptyBehind(lane: Lane): void {
+    this.setBehind(lane, 0);
+    this.moved(lane);
+  }
+
+  /** Messages through `last` are gone; how many of a lane's that were is not known until it is looked at again. */
+  loseThrough(lane: Lane, last: Offset): void {
+    lane.resumeFrom = offset(Math.max(lane.resumeFrom, last + 1));
+    this.setBehind(lane, Infinity);
+    this.moved(lane);
+  }
+
+  private moved(lane: Lane): void {
+    const first = lane.entries[0]?.offset ?? (lane.behind > 0 ? lane.resumeFrom : undefined);
+    if (first === undefined) this.lanes.delete(lane.hash);
+    else if (first !== lane.first) {
+      lane.first = first;
+      this.note(lane);
+    }
+  }
+
+  private note(lane: Lane): void {
+    this.firsts.push({ first: lane.first, lane });
+    if (this.firsts.size <= 2 * this.lanes.size + STALE_MAX) return;
+    this.firsts = firstsHeap();
+    for (const each of this.lanes.values()) this.firsts.push({ first: each.first, lane: each });
+  }
+
+  private setBehind(lane: Lane, behind: number): void {
+    if (lane.behind !== Infinity) this.behindTotal -= lane.behind;
+    lane.behind = behind;
+    if (behind !== Infinity) this.behindTotal += behind;
+  }
+}
