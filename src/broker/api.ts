@@ -3,6 +3,7 @@ import type { NewMessage } from "../core/message.js";
 import type {
   AckMode,
   BatchFacts,
+  DeliveryCause,
   DeliveryRun,
   FlowWindow,
   OpenSession,
@@ -92,6 +93,8 @@ export interface SessionSink {
   deliver(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): void;
   result(requestIds: readonly bigint[], failures: readonly SettleFailure[], committedOffset: Offset): void;
   heartbeat(facts: HeartbeatFacts): void;
+  /** On an ordered queue: these deliveries are lost to the session and will come again, in order. */
+  recall(ranges: readonly DeliveryRun[], cause: DeliveryCause): void;
   gap(first: Offset, last: Offset, matchingCount: number): void;
   notice(reason: string, detail: string, range: OffsetRun | DeliveryRun | undefined): void;
   goingAway(graceMs: number, reconnectAfterMs: number, reason: string): void;

@@ -109,9 +109,6 @@ export class Broker implements BrokerApi {
 
   async createQueue(settings: QueueSettings): Promise<QueueInfo> {
     this.checkRunning();
-    if (settings.ordering === "ORDERED") {
-      throw new BrokerError("NOT_BUILT_YET", "ordering ORDERING_ORDERED is not served by this version: leave ordering out", { field: "ordering", value: settings.ordering });
-    }
     const queue = await this.queues.create(settings);
     return queue.info();
   }

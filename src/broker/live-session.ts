@@ -1,5 +1,5 @@
 import { BrokerError } from "../core/errors.js";
-import type { BatchFacts, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, WaitingFor } from "../core/session.js";
+import type { BatchFacts, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, WaitingFor } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Fact } from "../core/subscription/facts.js";
 import { monotonicMs, offset, OFFSET_MAX } from "../core/units.js";
@@ -169,6 +169,12 @@ export class LiveSession implements Session {
     if (ids.length === 0 && failed.length === 0) return;
     this.sent();
     this.sink.result(ids, failed, committedOffset);
+  }
+
+  recall(ranges: readonly DeliveryRun[], cause: DeliveryCause): void {
+    if (this.over) return;
+    this.sent();
+    this.sink.recall(ranges, cause);
   }
 
   gap(first: Offset, last: Offset, matchingCount: number): void {

@@ -57,6 +57,7 @@ export class Queue {
     this.subscribers = new Subscribers({
       ...{ log, tail: this.tail, clock, scheduler, turns, journal, settings },
       queue: record.name,
+      ordered: record.ordering === "ORDERED",
       state: engine.state(record.id),
       trimIdle: () => this.trimmer.idle(),
       changed: () => {
@@ -142,7 +143,7 @@ export class Queue {
       headOffset: driver.headOffset(),
       backlogCount,
       deadLetterCount: driver.deadLetterCount,
-      ordered: false,
+      ordered: this.record.ordering === "ORDERED",
       ackTimeoutMs: terms.ackTimeoutMs,
       heartbeatMs: terms.heartbeatMs,
       flow: terms.flow,
@@ -154,7 +155,8 @@ export class Queue {
     });
     session.start();
     const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
-    driver.attach(session, { clientId: open.clientId, ackMode: open.ackMode, flow, ackTimeoutMs, stop: open.stop, maxBatchMessages, maxBatchBytes });
+    const { clientId, ackMode, stop, maxInFlightPerLane } = open;
+    driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane });
     return session;
   }
 

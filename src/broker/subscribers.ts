@@ -26,6 +26,7 @@ const EPHEMERAL_START: StartPoint = { kind: "latest" };
 /** What the subscribers of a queue need of it. */
 export interface SubscribersParts extends DriverParts {
   readonly queue: string;
+  readonly ordered: boolean;
   readonly settings: BrokerSettings;
   /** Resolves when nothing is being trimmed: the oldest message left then stays in this turn. */
   readonly trimIdle: () => Promise<void>;
@@ -239,7 +240,7 @@ export class Subscribers {
 
   private subscriptionSettings(name: string, filter: EventFilter, ephemeral: boolean): SubscriptionSettings {
     const { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor } = this.parts.settings;
-    return { name, filter, maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, ephemeral };
+    return { name, filter, ordered: this.parts.ordered, maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, ephemeral };
   }
 
   /** Loads a subscriber whose driver is over from what is stored now. Whoever opens a session meanwhile waits. */

@@ -220,6 +220,9 @@ export class SubscriptionDriver implements SessionHome {
       case "deliver":
         this.sessions.get(effect.session)?.deliver(effect.batch, effect.parts);
         return;
+      case "recall":
+        this.sessions.get(effect.session)?.recall(effect.ranges, effect.cause);
+        return;
       case "save_cursor":
         this.cursor?.request(effect.urgent);
         return;

@@ -53,6 +53,8 @@ export interface OpenSession {
   readonly clientTimeoutMs: number | undefined;
   readonly maxBatchMessages: number;
   readonly maxBatchBytes: number;
+  /** How many messages of one lane may be in flight; at least 1. Only on an ordered queue. */
+  readonly maxInFlightPerLane: number;
   readonly labels: ReadonlyMap<string, string>;
   /** For ListClients: the address that the stream came from. */
   readonly peer: string;

@@ -23,6 +23,8 @@ export const CAPABILITIES: readonly string[] = [
   "extend-leases",
   /** `flow` with `paused`. */
   "flow-control",
+  /** Queues with ORDERING_ORDERED: `max_in_flight_per_lane`, `recall`. */
+  "ordered-lanes",
   /** `releases`. */
   "release",
   /** `retries` with a delay. */

@@ -32,6 +32,7 @@ export function openSession(wire: WireOpen, peer: string): OpenSession {
     clientTimeoutMs: durationMs("open.client_timeout", wire.clientTimeout, LIMITS.clientTimeoutMsMin, LIMITS.clientTimeoutMsMax),
     maxBatchMessages: clampedOr(DEFAULTS.deliveryBatchMessages, wire.maxBatchMessages, LIMITS.deliveryBatchMessagesMax),
     maxBatchBytes: clampedOr(DEFAULTS.deliveryBatchBytes, clampedNumber(wire.maxBatchBytes), LIMITS.deliveryBatchBytesMax),
+    maxInFlightPerLane: clampedOr(1, wire.maxInFlightPerLane, LIMITS.flowMessagesMax),
     labels: checkLabels("open.labels", Object.entries(wire.labels)),
     peer,
   };
@@ -50,7 +51,6 @@ function checkCapabilities(required: readonly string[]): void {
 function refuseWhatIsNotBuilt(wire: WireOpen): void {
   if (wire.start?.$case === "startFromTime") throw notBuiltYet("open.start_from_time");
   if (wire.processedThrough !== undefined) throw notBuiltYet("open.processed_through");
-  if (wire.maxInFlightPerLane !== 0) throw notBuiltYet("open.max_in_flight_per_lane");
   if (wire.done.length > 0) throw notBuiltYet("open.done");
   if (wire.replacesSessionId !== "") throw notBuiltYet("open.replaces_session_id");
   switch (wire.sharing) {

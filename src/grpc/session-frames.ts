@@ -1,7 +1,7 @@
 import { SubscribeResponse, WaitingFor } from "../../generated/tidemark/v1/subscribe.js";
 import type { HeartbeatFacts, SessionOpened, SessionSink } from "../broker/api.js";
 import type { BrokerError } from "../core/errors.js";
-import type { BatchFacts, DeliveryRun, OffsetRun, SettleFailure } from "../core/session.js";
+import type { BatchFacts, DeliveryCause, DeliveryRun, OffsetRun, SettleFailure } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
@@ -9,7 +9,7 @@ import { endWithError } from "./call-flow.js";
 import type { RawCall } from "./call-flow.js";
 import { encodeMessage } from "./codec.js";
 import { deliveriesFrame, deliveriesTextFrame } from "./deliveries-frame.js";
-import { deliveryRange, DURABILITIES, sessionOpened, settleFailure, WAITING_FOR } from "./to-wire.js";
+import { CAUSES, deliveryRange, DURABILITIES, sessionOpened, settleFailure, WAITING_FOR } from "./to-wire.js";
 import { duration } from "./wire-numbers.js";
 
 /**
@@ -118,6 +118,10 @@ export class SessionFrames implements SessionSink {
         waitingFor: facts.waitingFor === undefined ? WaitingFor.UNSPECIFIED : WAITING_FOR[facts.waitingFor],
       },
     });
+  }
+
+  recall(ranges: readonly DeliveryRun[], cause: DeliveryCause): void {
+    this.answer({ $case: "recall", value: { ranges: ranges.map(deliveryRange), cause: CAUSES[cause] } });
   }
 
   gap(first: Offset, last: Offset, matchingCount: number): void {

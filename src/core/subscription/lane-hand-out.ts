@@ -63,9 +63,9 @@ export class LaneHandOut {
     for (const lane of this.lanes.values()) if (lane.behind > 0 && lane.resumeFrom === message) this.candidates.add(lane);
   }
 
-  /** How many more messages may be in flight, waiting, or first of a lane that lags. */
+  /** How many more messages may be in flight, wait for a retry, or be first of a lane with nothing in flight. */
   unsettledRoom(waitingRetries: number): number {
-    return this.state.settings.maxUnsettled - this.lanes.handedOut - waitingRetries - this.lanes.size;
+    return this.state.settings.maxUnsettled - this.lanes.handedOut - waitingRetries - this.lanes.stalled;
   }
 
   run(now: MonotonicMs, waitingRetries: number, effects: Effect[]): void {

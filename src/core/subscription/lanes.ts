@@ -45,9 +45,11 @@ export class Lanes {
   /** Holds stale entries too: a lane's own `first` decides. Built anew when they outnumber the lanes. */
   private firsts = firstsHeap();
   private behindTotal = 0;
+  private handingOut = 0;
 
-  get size(): number {
-    return this.lanes.size;
+  /** Lanes that have nothing in flight, only messages behind. */
+  get stalled(): number {
+    return this.lanes.size - this.handingOut;
   }
 
   /** Messages in all lanes, as far as known. */
@@ -106,7 +108,7 @@ export class Lanes {
   /** A message is handed out; if it was behind, it is not any more. */
   handOut(lane: Lane, at: Offset, session: SessionState, wasBehind: boolean): LaneEntry {
     const entry: LaneEntry = { offset: at, session, batch: undefined, status: "held", owed: undefined, conclude: undefined };
-    lane.entries.push(entry);
+    if (lane.entries.push(entry) === 1) this.handingOut++;
     this.holding.set(at, lane);
     if (wasBehind) {
       lane.resumeFrom = offset(at + 1);
@@ -119,12 +121,14 @@ export class Lanes {
   settleFirst(lane: Lane): void {
     const entry = lane.entries.shift();
     if (entry !== undefined) this.holding.delete(entry.offset);
+    if (lane.entries.length === 0) this.handingOut--;
     this.moved(lane);
   }
 
   /** Entry `index` and those after it are to be handed out again; returns them. */
   takeBack(lane: Lane, index: number): readonly LaneEntry[] {
     const back = lane.entries.splice(index);
+    if (index === 0 && back.length > 0) this.handingOut--;
     for (const entry of back) this.holding.delete(entry.offset);
     lane.resumeFrom = back[0]?.offset ?? lane.resumeFrom;
     this.setBehind(lane, lane.behind + back.length);

@@ -135,7 +135,8 @@ export const OPEN: OpenSession = {
   heartbeatMs: undefined,
   clientTimeoutMs: undefined,
   maxBatchMessages: 0,
-  maxBatchBytes: 0,
+  maxInFlightPerLane: 1,
+    maxBatchBytes: 0,
   labels: new Map(),
   peer: "127.0.0.1:1",
 };
@@ -160,6 +161,7 @@ export class RecordingSink implements SessionSink {
   readonly batches: ReceivedBatch[] = [];
   readonly results: ReceivedResult[] = [];
   readonly heartbeats: HeartbeatFacts[] = [];
+  readonly recalls: DeliveryRun[] = [];
   readonly gaps: { readonly first: number; readonly last: number; readonly matchingCount: number }[] = [];
   readonly notices: { readonly reason: string; readonly detail: string; readonly first: number | undefined }[] = [];
   readonly goneAway: string[] = [];
@@ -184,6 +186,11 @@ export class RecordingSink implements SessionSink {
   heartbeat(facts: HeartbeatFacts): void {
     this.hear("heartbeat");
     this.heartbeats.push(facts);
+  }
+
+  recall(ranges: readonly DeliveryRun[]): void {
+    this.hear("recall");
+    this.recalls.push(...ranges);
   }
 
   gap(first: number, last: number, matchingCount: number): void {
