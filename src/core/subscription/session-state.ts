@@ -11,6 +11,8 @@ export class SessionState {
   draining = false;
   /** `finish_session` is on its way; nothing more goes out. */
   finished = false;
+  /** It is done, and ends when the cursor is durable at this version: OK means that its settles are on disk. */
+  doneVersion: number | undefined;
   caughtUp = false;
   /** The session has ended: its leases are going back. */
   isOver = false;

@@ -273,6 +273,8 @@ export class Subscription {
         effects.push({ type: "notice", session: session.id, reason: "CAUGHT_UP", detail, range: undefined });
       }
       if (!this.isDone(session) || state.confirmations.owes(session.id)) continue;
+      session.doneVersion ??= state.version;
+      if (session.doneVersion > state.durableVersion) continue;
       session.finished = true;
       effects.push({ type: "finish_session", session: session.id });
     }
@@ -285,6 +287,12 @@ export class Subscription {
     return session.isAuto ? this.order.handedOutThrough(session.headAtOpen) : this.order.floor >= session.headAtOpen;
   }
 
+  /** True while a session could end if only the cursor were durable. */
+  private sessionsWait(): boolean {
+    for (const session of this.state.sessions.values()) if (session.doneVersion !== undefined) return true;
+    return false;
+  }
+
   private announceCursor(effects: Effect[]): void {
     const { state } = this;
     if (this.order.floor !== this.notedFloor) {
@@ -293,7 +301,7 @@ export class Subscription {
       this.notedFloor = this.order.floor;
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
-    const urgent = state.confirmations.awaited || this.order.awaitsCursor;
+    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.sessionsWait();
     if (state.version === this.announcedVersion && (!urgent || this.announcedUrgent)) return;
     this.announcedVersion = state.version;
     this.announcedUrgent = urgent;

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { PublishOutcome } from "../../../src/broker/api.js";
 import { until } from "../../support/condition.js";
 import { newMessage } from "../../support/messages.js";
+import { offset } from "../../../src/core/units.js";
 import { Bench, failure, run, settled } from "./broker-harness.js";
 
 describe("Broker", () => {
@@ -31,11 +32,18 @@ describe("Broker", () => {
       expect(again).to.deep.include({ queueId: (await bench.broker.getQueue("orders")).queueId, headOffset: 1 });
     });
 
-    it("refuses an ordering that it does not serve yet", async () => {
+    it("keeps the order of an ordered one, across sessions", async () => {
       const bench = await Bench.start();
-      const error = await failure(bench.broker.createQueue({ name: "lanes", ordering: "ORDERED" }));
-      expect(error.reason).to.equal("NOT_BUILT_YET");
-      expect(error.metadata).to.include({ field: "ordering" });
+      await bench.broker.createQueue({ name: "lanes", ordering: "ORDERED" });
+      await bench.accepted([{}, {}, { orderingKey: "other" }], { queue: "lanes" });
+      const a = await bench.subscribe({ queue: "lanes", subscriber: "worker" });
+      expect(a.heard.facts?.ordered).to.equal(true);
+      expect(await a.received(2)).to.deep.equal([1, 3]);
+      const b = await bench.subscribe({ queue: "lanes", subscriber: "worker" });
+      a.lost();
+      expect(await b.received(2)).to.deep.equal([1, 3]);
+      await b.settle({ acks: [{ first: offset(1), last: offset(1), batchId: 0 }] });
+      expect(await b.received(3)).to.deep.equal([1, 3, 2]);
     });
 
     it("makes one once, however many publishers and subscribers ask for it at the same time", async () => {

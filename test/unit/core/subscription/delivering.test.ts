@@ -373,6 +373,18 @@ describe("delivering", () => {
     expect(harness.offsetsReceived()).to.deep.equal([1]);
   });
 
+  it("ends a drained session only when its settles are durable, though it asked for no answer", () => {
+    const harness = new SubscriptionHarness(undefined, false);
+    harness.publishMany(1);
+    harness.open("a");
+    harness.ack("a", 1);
+    harness.step({ type: "drain_requested", session: "a" });
+    const finished = () => harness.effects.some((effect) => effect.type === "finish_session");
+    expect(finished()).to.equal(false);
+    while (harness.isSaving) harness.finishSaving();
+    expect(finished()).to.equal(true);
+  });
+
   it("says once that a session has caught up", () => {
     const harness = new SubscriptionHarness();
     harness.publishMany(3);
