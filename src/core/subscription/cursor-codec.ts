@@ -1,4 +1,4 @@
-import { OffsetRanges } from "../offset-ranges.js";
+import type { OffsetRanges } from "../offset-ranges.js";
 import { offset, type Offset, type WallMs } from "../units.js";
 import { CursorReader, CursorWriter } from "./cursor-bytes.js";
 import type { Trouble } from "./trouble.js";

@@ -33,9 +33,9 @@ export class LaneHandOut {
   private readonly turns: SessionTurns;
   private readonly drafts = new Map<SessionState, OpenDraft>();
   /** Lanes with something behind that may go on: what they wait for, if anything, is found out when they are looked at. */
-  private candidates = new Set<Lane>();
+  private readonly candidates = new Set<Lane>();
   /** Lanes to look at again in the next run: what they wait for does not say when it comes. */
-  private nextRun: Lane[] = [];
+  private readonly nextRun: Lane[] = [];
   /** Lanes whose next message goes out when the cursor with its new count is durable. */
   private awaiting: { readonly lane: Lane; readonly version: number }[] = [];
   private now!: MonotonicMs;
