@@ -73,7 +73,10 @@ export class SubscribeCall implements OpenCall {
       if (this.state === "over") return;
       this.cancelWake();
       this.cancelWake = this.wakeIn(HALF_CLOSE_DOUBT_MS, () => {
-        this.halfClosed();
+        // After a stall the time is up before the reset that has long arrived is read; one turn later it is.
+        setImmediate(() => {
+          this.halfClosed();
+        });
       });
     });
     call.on("cancelled", () => {
