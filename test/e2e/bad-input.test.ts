@@ -162,7 +162,6 @@ const STREAMS: readonly Case<readonly Buffer[]>[] = [
   ["processed_through", [open({ processedThrough: 1n })], NOT_BUILT("open.processed_through")],
   ["done", [open({ done: [{ first: 1n, last: 2n }] })], NOT_BUILT("open.done")],
   ["replaces_session_id", [open({ replacesSessionId: "s" })], NOT_BUILT("open.replaces_session_id")],
-  ["max_in_flight_per_lane", [open({ maxInFlightPerLane: 2 })], NOT_BUILT("open.max_in_flight_per_lane")],
   ["SHARING_EXCLUSIVE", [open({ sharing: Sharing.EXCLUSIVE })], NOT_BUILT("open.sharing SHARING_EXCLUSIVE")],
   ["stop_at_head under EXPLICIT", [open({ stop: { $case: "stopAtHead", value: true } })], NOT_BUILT("open.stop_at_head under ACK_MODE_EXPLICIT")],
   ["a retry without a range", [open(), settle({ retries: [{ range: undefined, delay: undefined, reason: "" }] })], INVALID("settle.retries[0].range")],

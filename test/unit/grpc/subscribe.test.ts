@@ -95,6 +95,7 @@ describe("Subscribe", () => {
     await called("ping");
     await until("the end of the stream is there", DEADLINE_MS, () => clock.pendingCount === 1);
     clock.advance(1_000);
+    await called("halfClosed");
     const { calls } = await session();
     expect(calls.map(([name]) => name)).to.deep.equal(["flow", "settle", "drain", "ping", "halfClosed"]);
     expect(calls[0]?.[1]).to.deep.equal({ maxMessages: 7, maxBytes: 64 * 1024 * 1024, paused: true });
