@@ -10,7 +10,7 @@ import type { NewMessage } from "../core/message.js";
 import { checkEvent, checkHeaders, checkName, checkText, invalidField } from "../core/names.js";
 import type { DeliveryRun, FlowWindow, Settlement } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
-import { clampedNumber, durationMs, exactNumber } from "./wire-numbers.js";
+import { clampedDurationMs, clampedNumber, exactNumber } from "./wire-numbers.js";
 
 /** What a message may take as stored beyond what it took in the request: offset, publish time, wider lengths. */
 const ADDED_BYTES_MAX = 32;
@@ -107,8 +107,8 @@ export function flowWindow(wire: FlowControl | undefined): FlowWindow {
 }
 
 /**
- * The verdicts of one settle frame. Ranges may name anything: what they do not touch comes back as a failure. INVALID_FIELD is
- * for what no server could act on: no range, a time out of bounds, a reason too long, too many items.
+ * The verdicts of one settle frame. No item of it is refused: a range that names nothing comes back as a failure, a time out of
+ * bounds is the nearer bound, a reason that is too long is cut. INVALID_FIELD is for too many items.
  */
 export function settlement(wire: WireSettlement): Settlement {
   const items = wire.acks.length + wire.retries.length + wire.rejects.length + wire.releases.length + wire.extends.length;
@@ -116,21 +116,21 @@ export function settlement(wire: WireSettlement): Settlement {
   return {
     acks: wire.acks.map(deliveryRun),
     ackThroughBatchId: clampedNumber(wire.ackThroughBatchId),
-    retries: wire.retries.map((retry, i) => ({
-      range: requiredRun(`settle.retries[${i}].range`, retry.range),
-      delayMs: durationMs(`settle.retries[${i}].delay`, retry.delay, 0, LIMITS.retryDelayMsMax),
-      reason: checkText(`settle.retries[${i}].reason`, retry.reason, LIMITS.reasonBytesMax),
+    retries: wire.retries.map((retry) => ({
+      range: deliveryRun(retry.range ?? NO_RANGE),
+      delayMs: clampedDurationMs(retry.delay, 0, LIMITS.retryDelayMsMax),
+      reason: keptReason(retry.reason),
     })),
-    rejects: wire.rejects.map((reject, i) => ({
-      range: requiredRun(`settle.rejects[${i}].range`, reject.range),
-      reason: checkText(`settle.rejects[${i}].reason`, reject.reason, LIMITS.reasonBytesMax),
+    rejects: wire.rejects.map((reject) => ({
+      range: deliveryRun(reject.range ?? NO_RANGE),
+      reason: keptReason(reject.reason),
     })),
     releases: wire.releases.map(deliveryRun),
-    extends: wire.extends.map((extend, i) => ({
-      range: requiredRun(`settle.extends[${i}].range`, extend.range),
-      leaseMs: durationMs(`settle.extends[${i}].lease`, extend.lease, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
+    extends: wire.extends.map((extend) => ({
+      range: deliveryRun(extend.range ?? NO_RANGE),
+      leaseMs: clampedDurationMs(extend.lease, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
     })),
-    extendAllMs: durationMs("settle.extend_all", wire.extendAll, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
+    extendAllMs: clampedDurationMs(wire.extendAll, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
   };
 }
 
@@ -166,7 +166,16 @@ function deliveryRun(wire: DeliveryRange): DeliveryRun {
   return { first, last: wire.last === 0n ? first : offset(clampedNumber(wire.last)), batchId: clampedNumber(wire.batchId) };
 }
 
-function requiredRun(field: string, wire: DeliveryRange | undefined): DeliveryRun {
-  if (wire === undefined) throw invalidField(field, "", "a range of deliveries");
-  return deliveryRun(wire);
+/** A verdict without a range is one on nothing. */
+const NO_RANGE: DeliveryRange = { first: 0n, last: 0n, batchId: 0n };
+
+/** The consumer's words, cut behind the last whole character that is kept. */
+function keptReason(reason: string): string {
+  // A UTF-16 unit is at most three bytes of UTF-8: short texts need no counting.
+  if (reason.length * 3 <= LIMITS.reasonBytesMax) return reason;
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= LIMITS.reasonBytesMax) return reason;
+  let end: number = LIMITS.reasonBytesMax;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end);
 }

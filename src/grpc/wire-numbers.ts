@@ -30,6 +30,12 @@ export function durationMs(field: string, value: Duration | undefined, minMs: nu
   return ms;
 }
 
+/** As `durationMs`, for a wish that is never refused: outside `minMs..maxMs` it is the nearer bound. */
+export function clampedDurationMs(value: Duration | undefined, minMs: number, maxMs: number): number | undefined {
+  if (value === undefined) return undefined;
+  return Math.min(Math.max(Number(value.seconds) * 1_000 + Math.ceil(value.nanos / 1_000_000), minMs), maxMs);
+}
+
 /** Milliseconds as a Duration; fractions of a millisecond are kept. */
 export function duration(ms: number): Duration {
   const seconds = Math.floor(ms / 1_000);

@@ -600,8 +600,9 @@ export interface DeliveryRange {
  * the others of the frame apply. Durable with the next commit, at most 100 ms later, whether or not an
  * answer is asked for.
  *
- * INVALID_ARGUMENT INVALID_FIELD, which ends the stream, is for what nobody could act on: more than
- * 10,000 runs in all, a verdict without its range, a delay, lease or reason out of its bounds.
+ * A verdict without its range is NOT_HELD. A delay or a lease out of its bounds is the nearer bound, and a
+ * reason that is too long is cut. Only a frame of more than 10,000 runs in all ends the stream, with
+ * INVALID_ARGUMENT INVALID_FIELD.
  *
  * Verdicts are remembered for the session's last 1,024 batches. On an older batch that holds nothing any
  * more an ack is no failure, and anything else is LEASE_LOST.
@@ -645,7 +646,7 @@ export interface Retry {
     | Duration
     | undefined;
   /**
-   * Why, in the consumer's words, up to 1 KiB: comes back as `Deliveries.last_reason`, and stands in the
+   * Why, in the consumer's words; kept up to 1 KiB. Comes back as `Deliveries.last_reason`, and stands in the
    * dead letter if this was the last attempt. Empty: none.
    */
   reason: string;
@@ -660,7 +661,7 @@ export interface Reject {
   range:
     | DeliveryRange
     | undefined;
-  /** Why, in the consumer's words, up to 1 KiB; stands in the dead letter. Empty: none. */
+  /** Why, in the consumer's words; kept up to 1 KiB. Stands in the dead letter. Empty: none. */
   reason: string;
 }
 
