@@ -53,9 +53,14 @@ describe("administration of queues, subscribers and clients", () => {
   });
 
   it("refuses settings that are not served yet, naming them", async () => {
-    expect(await refusal(createQueue({ name: "a", ordering: Ordering.ORDERED }))).to.include({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET" });
-    expect(await refusal(createQueue({ name: "a", dedupIdsMax: 5n }))).to.deep.include({ reason: "NOT_BUILT_YET", metadata: { field: "queue.dedup_ids_max" } });
+    const refused = await refusal(createQueue({ name: "a", dedupIdsMax: 5n }));
+    expect(refused).to.deep.include({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { field: "queue.dedup_ids_max" } });
     expect(await refusal(createQueue({ name: "a", dedupWindow: { seconds: 1n, nanos: 0 } }))).to.deep.include({ metadata: { field: "queue.dedup_window" } });
+  });
+
+  it("makes ordered queues, and keeps to the order a queue was made with", async () => {
+    expect((await createQueue({ name: "lanes", ordering: Ordering.ORDERED })).queue).to.include({ name: "lanes", ordering: Ordering.ORDERED });
+    expect(await refusal(createQueue({ name: "lanes", ordering: Ordering.UNORDERED }))).to.include({ code: Code.ALREADY_EXISTS, reason: "QUEUE_EXISTS" });
   });
 
   it("does not make queues by naming them when that is off", async () => {
