@@ -24,7 +24,7 @@ function arrows(room, reachable) {
     name: `${room}-imports`,
     comment: `src/${room} may import only: ${reachable.join(", ")}${SEES_GENERATED.includes(room) ? ", generated" : ""}.`,
     severity: "error",
-    from: { path: `^src/${room}/`, pathNot: "^src/cli/serve\\.ts$" },
+    from: { path: `^src/${room}/`, pathNot: "^src/cli/(serve|settings|config)\\.ts$" },
     to: { path: "^(src|generated|test|bench|examples)/", pathNot: own },
   };
 }
@@ -38,6 +38,20 @@ module.exports = {
       severity: "error",
       from: { path: "^src/cli/serve\\.ts$" },
       to: { path: "^(src|test|bench|examples)/", pathNot: ["^src/cli/", "^src/client/", "^src/config/", "^src/main\\.ts$"] },
+    },
+    {
+      name: "settings-imports",
+      comment: "The commands that are told the settings of the server know what settings there are.",
+      severity: "error",
+      from: { path: "^src/cli/(settings|config)\\.ts$" },
+      to: { path: "^(src|generated|test|bench|examples)/", pathNot: ["^src/cli/", "^src/config/"] },
+    },
+    {
+      name: "schema-is-loaded-lazily",
+      comment: "Publishing from a shell must not load the schema: of src/config, the command line loads the catalog alone at its start.",
+      severity: "error",
+      from: { path: "^src/cli/" },
+      to: { path: "^src/config/", pathNot: "^src/config/setting-catalog\\.ts$", dynamic: false, dependencyTypesNot: ["type-only"] },
     },
     {
       name: "serve-reaches-main-lazily",

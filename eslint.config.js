@@ -100,7 +100,6 @@ export default tseslint.config(
   ambient(["src/grpc/**/*.ts"], { globals: TIMERS }),
   // A program's own turn queue (process.nextTick) is no ambient input; its environment is.
   ambient(["src/client/**/*.ts"], { globals: [...TIMERS, "process"], clock: true }),
-  ambient(["src/config/**/*.ts"], { globals: ["process"], environment: true }),
   ambient(["src/cli/**/*.ts", "src/main.ts"], { globals: [...TIMERS, "process", "console"], clock: true, environment: true }),
   {
     files: ["test/**/*.ts", "bench/**/*.ts", "examples/**/*.ts"],

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { Command, Option } from "commander";
+import { addConfig } from "./config.js";
 import { reportOf } from "./failure.js";
 import { surviveBrokenPipes } from "./output.js";
 import { addPublish } from "./publish.js";
@@ -42,6 +43,7 @@ function program(): Command {
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addServe(command);
+  addConfig(command);
   addPublish(command);
   addSubscribe(command);
   return command;

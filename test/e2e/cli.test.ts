@@ -18,6 +18,11 @@ interface Ended {
   readonly err: string;
 }
 
+/** The environment of the tests without what is for their own: to the program it would be settings that there are not. */
+function outerEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TIDEMARK_")));
+}
+
 /** One run of the built program, in a pipe on all sides. */
 class Run {
   out = "";
@@ -26,7 +31,7 @@ class Run {
   readonly ended: Promise<Ended>;
 
   constructor(args: readonly string[], input: string | undefined, environment: Record<string, string>) {
-    this.child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...environment } });
+    this.child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...outerEnvironment(), ...environment } });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.out += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.err += text));
     // A program that ends before it has read its input is no failure of the test.
@@ -186,6 +191,39 @@ describe("the command line", function () {
     });
   });
 
+  describe("config", () => {
+    it("shows what flags, environment and file amount to", async () => {
+      const folder = await mkdtemp(join(tmpdir(), "tidemark-config-"));
+      try {
+        const file = join(folder, "server.json");
+        await writeFile(file, '{"logLevel":"error","shutdownGraceMs":1,"engine":"memory"}');
+        const { code, out, err } = await tidemark(["config", "--log-level", "warn"], "", { TIDEMARK_CONFIG: file, TIDEMARK_SHUTDOWN_GRACE_MS: "2" });
+        expect({ code, err }).to.deep.equal({ code: 0, err: "" });
+        const settings = JSON.parse(out) as Record<string, unknown>;
+        expect(settings).to.deep.include({
+          logLevel: { value: "warn", origin: "flag", said: "--log-level" },
+          shutdownGraceMs: { value: 2, origin: "environment", said: "TIDEMARK_SHUTDOWN_GRACE_MS in the environment" },
+          engine: { value: "memory", origin: "file", said: `engine in ${file}` },
+          autoCreateQueues: { value: true, origin: "default", said: "the default" },
+        });
+        await writeFile(file, '{"listn":"x"}');
+        for (const command of ["config", "serve"]) {
+          const refused = await tidemark([command, "--config", file]);
+          expect(refused.code).to.equal(2);
+          expect(refused.err).to.match(/^tidemark: listn in .*server\.json is "x"; allowed: .*listen.*\n$/);
+        }
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+
+    it("says which file cannot be read", async () => {
+      const { code, err } = await tidemark(["config", "--config", "/no/such/file"]);
+      expect(code).to.equal(2);
+      expect(err).to.match(/^tidemark: the configuration file \/no\/such\/file cannot be read: .*\n$/);
+    });
+  });
+
   describe("serve", () => {
     it("says in one line where it listens and how it stores, and stops with 0 on SIGTERM", async () => {
       const data = await temporaryDataDir();
@@ -215,7 +253,7 @@ describe("the command line", function () {
       expect(taken.err).to.match(new RegExp(`^tidemark: cannot serve: .*${server.address}.*\n$`));
       expect(await tidemark(["serve", "--listen", "0.0.0.0:0"])).to.include({ code: 2 });
       expect((await tidemark(["serve", "--listen", "0.0.0.0:0"])).err).to.match(/^tidemark: --listen is "0\.0\.0\.0:0".*--insecure-allow-remote.*\n$/);
-      expect((await tidemark(["serve", "--shutdown-grace", "60"])).err).to.match(/^tidemark: --shutdown-grace is 60000; allowed: .*8000\n$/);
+      expect((await tidemark(["serve", "--shutdown-grace-ms", "60000"])).err).to.match(/^tidemark: --shutdown-grace-ms is 60000; allowed: .*8000\n$/);
     });
   });
 
@@ -257,7 +295,7 @@ describe("the command line", function () {
   it("knows its version, and helps with examples", async () => {
     const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
     expect(await tidemark(["--version"])).to.include({ code: 0, out: `${version}\n`, err: "" });
-    const commands = [[], ["serve"], ["publish"], ["subscribe"]];
+    const commands = [[], ["serve"], ["config"], ["publish"], ["subscribe"]];
     const helps = await Promise.all(commands.map((command) => tidemark([...command, "--help"])));
     commands.forEach(([command = "serve"], i) => {
       expect(helps[i]).to.include({ code: 0, err: "" });

@@ -24,6 +24,11 @@ export interface ServerProcessOptions {
   readonly wrapper?: readonly string[];
 }
 
+/** The environment of the tests without what is for their own: the server would take it for settings that there are not. */
+function outerEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TIDEMARK_")));
+}
+
 /** `tidemark serve` as its own process, from the built files: what a user runs. */
 export class ServerProcess {
   readonly pid: number;
@@ -50,7 +55,7 @@ export class ServerProcess {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run "npm run build" first`);
     const serve = [process.execPath, PROGRAM, "serve", "--listen", options.listen ?? "127.0.0.1:0", "--data", options.dataDir];
     const [command = process.execPath, ...args] = [...(options.wrapper ?? []), ...serve];
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: outerEnvironment() });
 
     let output = "";
     const exited = new Promise<ServerExit>((resolve, reject) => {
