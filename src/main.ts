@@ -65,7 +65,7 @@ async function serve(settings: ServeSettings, engine: Engine, journal: Journal):
   });
   await broker.start();
   const descriptors = await readFile(new URL("../generated/tidemark.binpb", import.meta.url));
-  const server = new GrpcServer({ broker, clock, journal, descriptors });
+  const server = new GrpcServer({ broker, clock, journal, descriptors, version: programVersion() });
   const port = await server.listen(formatListenAddress(settings.listen));
   const address = formatListenAddress(bound(settings.listen, port));
   const failed = engine.failed.then((failure) => {

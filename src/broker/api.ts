@@ -16,6 +16,7 @@ import type {
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
+import type { BrokerSettings } from "./settings.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
 export interface BrokerApi {
@@ -46,6 +47,23 @@ export interface BrokerApi {
   deleteSubscriber(queue: string, subscriber: string): Promise<void>;
   /** Sorted by session id; `queue` undefined: everywhere. */
   listClients(queue: string | undefined, after: SessionId | undefined, limit: number): readonly ClientInfo[];
+  /**
+   * Ends a session as DISCONNECTED; what it held is free at once and counts as handed out without a verdict. Throws
+   * SESSION_NOT_FOUND.
+   * @param reason the operator's words for the client; may be empty
+   * @returns the session as it was last
+   */
+  disconnectClient(session: SessionId, reason: string): ClientInfo;
+
+  serverFacts(): ServerFacts;
+}
+
+/** What runs here, as far as the broker knows it. */
+export interface ServerFacts {
+  /** The engine's name: "lmdb", "memory". */
+  readonly engine: string;
+  readonly startTimeMs: WallMs;
+  readonly settings: BrokerSettings;
 }
 
 export interface PublishFrame {

@@ -1,12 +1,13 @@
 import { BrokerError } from "../core/errors.js";
 import type { OpenSession, SessionId } from "../core/session.js";
 import { monotonicMs } from "../core/units.js";
+import type { WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Durability, Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
@@ -38,6 +39,7 @@ export interface BrokerParts {
 /** The broker without a transport: queues, publishers, subscribers, on one engine. */
 export class Broker implements BrokerApi {
   readonly durability: Durability;
+  private readonly startTimeMs: WallMs;
   private readonly scheduler: Scheduler;
   private readonly clients = new ClientRegistry();
   private readonly queues: QueueRegistry;
@@ -48,6 +50,7 @@ export class Broker implements BrokerApi {
   constructor(private readonly parts: BrokerParts) {
     const { engine, clock, turns, random, journal, settings } = parts;
     this.durability = engine.durability;
+    this.startTimeMs = clock.wall();
     this.scheduler = new Scheduler(clock);
     this.queues = new QueueRegistry({
       ...{ engine, clock, turns, random, journal, settings },
@@ -146,6 +149,23 @@ export class Broker implements BrokerApi {
 
   listClients(queue: string | undefined, after: SessionId | undefined, limit: number): readonly ClientInfo[] {
     return this.clients.list(queue, after, limit);
+  }
+
+  disconnectClient(session: SessionId, reason: string): ClientInfo {
+    this.checkRunning();
+    const found = this.clients.find(session);
+    if (found === undefined) {
+      throw new BrokerError("SESSION_NOT_FOUND", `no session ${session} is open: it has ended, or never was; list the clients to see who is there`, { session_id: session });
+    }
+    const last = found.info();
+    const words = reason === "" ? "" : `: ${reason}`;
+    found.end(new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session }), false);
+    this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
+    return last;
+  }
+
+  serverFacts(): ServerFacts {
+    return { engine: this.parts.engine.name, startTimeMs: this.startTimeMs, settings: this.parts.settings };
   }
 
   private checkRunning(): void {

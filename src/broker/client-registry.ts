@@ -23,6 +23,11 @@ export class ClientRegistry {
     for (const f of emptied) f();
   }
 
+  /** The open session of this id, if there is one. */
+  find(id: SessionId): LiveSession | undefined {
+    return this.sessions.get(id);
+  }
+
   /** The sessions of now. */
   all(): readonly LiveSession[] {
     return [...this.sessions.values()];

@@ -10,30 +10,34 @@ import {
   GetQueueResponse,
   GetSubscriberRequest,
   GetSubscriberResponse,
-  ListClientsRequest,
-  ListClientsResponse,
   ListQueuesRequest,
   ListQueuesResponse,
   ListSubscribersRequest,
   ListSubscribersResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import type { Queue } from "../../generated/tidemark/v1/queue.js";
-import type { BrokerApi, ClientInfo, QueueInfo } from "../broker/api.js";
+import type { BrokerApi, QueueInfo } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { checkName, checkText, invalidField } from "../core/names.js";
+import { checkName, checkText } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
+import { ClientCalls } from "./admin-clients.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { queueSettings } from "./from-wire.js";
 import { page, pageQuery } from "./paging.js";
-import { clientResource, queueResource, subscriberResource } from "./to-wire.js";
+import { serverInfo } from "./server-info.js";
+import { queueResource, subscriberResource } from "./to-wire.js";
 import { unary } from "./unary.js";
 
 type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
 
-/** The methods of AdminService that are served, by their generated names. */
-export function adminHandlers(broker: BrokerApi, journal: Journal): Handlers {
+/**
+ * The methods of AdminService that are served, by their generated names.
+ * @param version of this program, as in semver.org
+ */
+export function adminHandlers(broker: BrokerApi, journal: Journal, version: string): Handlers {
   const calls = new AdminCalls(broker);
+  const clients = new ClientCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
     getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
@@ -42,11 +46,13 @@ export function adminHandlers(broker: BrokerApi, journal: Journal): Handlers {
     getSubscriber: unary(journal, "GetSubscriber", (request) => calls.getSubscriber(request)),
     listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
     deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
-    listClients: unary(journal, "ListClients", (request) => calls.listClients(request)),
+    listClients: unary(journal, "ListClients", (request) => clients.listClients(request)),
+    disconnectClient: unary(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
+    getServerInfo: unary(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }
 
-/** One method each: decode, check, ask the broker, encode. */
+/** Queues and subscribers. One method each: decode, check, ask the broker, encode. */
 class AdminCalls {
   constructor(private readonly broker: BrokerApi) {}
 
@@ -106,18 +112,6 @@ class AdminCalls {
     return encodeMessage(DeleteSubscriberResponse, {});
   }
 
-  async listClients(bytes: Buffer): Promise<Buffer> {
-    const request = decodeRequest(ListClientsRequest, "ListClientsRequest", bytes);
-    const queue = request.queue === "" ? undefined : checkName("queue", request.queue);
-    const subscriber = request.subscriber === "" ? undefined : checkName("subscriber", request.subscriber);
-    if (queue === undefined && subscriber !== undefined) throw invalidField("queue", "", "the queue of the subscriber that is asked for");
-    const scope = `clients ${request.queue} ${request.subscriber}`;
-    const query = pageQuery(scope, request.pageSize, request.pageToken);
-    const found = this.clients(queue, subscriber, query.after, query.size + 1);
-    const { entries, nextPageToken } = page(scope, query, found, (client) => client.sessionId);
-    return Promise.resolve(encodeMessage(ListClientsResponse, { clients: entries.map(clientResource), nextPageToken }));
-  }
-
   private queueResource(info: QueueInfo): Queue {
     return queueResource(info, this.broker.durability, this.broker.listClients(info.name, undefined, Number.MAX_SAFE_INTEGER).length);
   }
@@ -127,21 +121,6 @@ class AdminCalls {
     const counts = new Map<string, number>();
     for (const { queue } of this.broker.listClients(undefined, undefined, Number.MAX_SAFE_INTEGER)) counts.set(queue, (counts.get(queue) ?? 0) + 1);
     return counts;
-  }
-
-  /** Up to `count` clients of one subscriber, or of all: the broker lists by queue. */
-  private clients(queue: string | undefined, subscriber: string | undefined, after: string | undefined, count: number): ClientInfo[] {
-    const found: ClientInfo[] = [];
-    for (let from = after; ; ) {
-      const some = this.broker.listClients(queue, from, count);
-      for (const client of some) {
-        if (subscriber === undefined || client.subscriber === subscriber) found.push(client);
-        if (found.length === count) return found;
-      }
-      const last = some[some.length - 1];
-      if (last === undefined || some.length < count) return found;
-      from = last.sessionId;
-    }
   }
 }
 

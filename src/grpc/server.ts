@@ -38,6 +38,8 @@ const SERVER_OPTIONS = {
 export interface GrpcServerContext extends SubscribeContext {
   /** The encoded FileDescriptorSet of the contract, imports included. */
   readonly descriptors: Uint8Array;
+  /** Of this program, as in semver.org. */
+  readonly version: string;
 }
 
 /** The gRPC side of the process. Constructed deaf; `listen` opens the socket. */
@@ -97,7 +99,7 @@ export class GrpcServer {
   }
 
   private addServices(): void {
-    const { broker, journal, descriptors } = this.context;
+    const { broker, journal, descriptors, version } = this.context;
     this.addService(BrokerServiceService, {
       publish: publish(broker, journal),
       publishBatch: publishBatch(broker, journal),
@@ -108,7 +110,7 @@ export class GrpcServer {
         this.track(call, (onOver) => new SubscribeCall(call, this.context, onOver));
       },
     });
-    this.addService(AdminServiceService, adminHandlers(broker, journal));
+    this.addService(AdminServiceService, adminHandlers(broker, journal, version));
     const index = new DescriptorIndex();
     index.addSet(descriptors);
     index.addFile(healthDescriptor());

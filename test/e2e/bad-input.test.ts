@@ -125,7 +125,7 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetSubscriber without a subscriber", [adminPath("getSubscriber"), Buffer.from("\n\u0003bad")], INVALID("subscriber")],
   ["ListQueues with a token from nowhere", [adminPath("listQueues"), Buffer.from("\u0012\u0003abc")], INVALID("page_token")],
   ["ListClients of a subscriber without its queue", [adminPath("listClients"), Buffer.from("\u0012\u0001s")], INVALID("queue")],
-  ["a method of the contract that is not served", [adminPath("purgeQueue"), GARBAGE], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { method: adminPath("purgeQueue").slice(1) } }],
+  ["a method of the contract that is not served", [adminPath("replayDeadLetters"), GARBAGE], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { method: adminPath("replayDeadLetters").slice(1) } }],
   ["Settle, which is not served", [BrokerServiceService.settle.path, Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET" }],
   ["a method that nobody knows", ["/tidemark.v1.BrokerService/Steal", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],
   ["a service that nobody knows", ["/tidemark.v9.BrokerService/Publish", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],

@@ -55,7 +55,7 @@ describe("docs/status.md", () => {
   });
 
   it("says of exactly those control RPCs that they are served for which there is a handler", () => {
-    const handlers = adminHandlers({} as BrokerApi, {} as Journal);
+    const handlers = adminHandlers({} as BrokerApi, {} as Journal, "0.0.0");
     const served = [...rpcs].filter(([rpc, today]) => rpc.startsWith("AdminService.") && today === "served").map(([rpc]) => rpc.slice("AdminService.".length));
     expect(served.map((name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`)).to.have.members(Object.keys(handlers));
   });

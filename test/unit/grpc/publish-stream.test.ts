@@ -28,7 +28,7 @@ describe("PublishStream", () => {
 
   beforeEach(async () => {
     broker = new ScriptedBroker();
-    server = new GrpcServer({ broker, clock: new SystemClock(), journal: openJournal("silent"), descriptors: new Uint8Array() });
+    server = new GrpcServer({ broker, clock: new SystemClock(), journal: openJournal("silent"), descriptors: new Uint8Array(), version: "0.0.0" });
     const port = await server.listen("127.0.0.1:0");
     client = new BrokerServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
     open(client.publishStream());

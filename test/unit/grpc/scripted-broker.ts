@@ -1,4 +1,4 @@
-import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import type { Durability } from "../../../src/ports/engine.js";
@@ -101,8 +101,20 @@ export class ScriptedBroker implements BrokerApi {
   listClients(_queue: string | undefined, after: string | undefined, limit: number): readonly ClientInfo[] {
     return this.clients.filter(({ sessionId }) => after === undefined || sessionId > after).slice(0, limit);
   }
+
+  disconnectClient(): ClientInfo {
+    throw unscriptedError();
+  }
+
+  serverFacts(): ServerFacts {
+    throw unscriptedError();
+  }
 }
 
 function unscripted<T>(): Promise<T> {
-  return Promise.reject(new Error("at /secret/path: the test's script says nothing about this call"));
+  return Promise.reject(unscriptedError());
+}
+
+function unscriptedError(): Error {
+  return new Error("at /secret/path: the test's script says nothing about this call");
 }

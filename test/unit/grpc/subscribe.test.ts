@@ -43,7 +43,7 @@ describe("Subscribe", () => {
   beforeEach(async () => {
     broker = new ScriptedBroker();
     clock = new ManualClock();
-    server = new GrpcServer({ broker, clock, journal: openJournal("silent"), descriptors: new Uint8Array() });
+    server = new GrpcServer({ broker, clock, journal: openJournal("silent"), descriptors: new Uint8Array(), version: "0.0.0" });
     const port = await server.listen("127.0.0.1:0");
     client = new BrokerServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
   });
