@@ -10,7 +10,7 @@ import { clientResource } from "./to-wire.js";
 export class ClientCalls {
   constructor(private readonly broker: BrokerApi) {}
 
-  async listClients(bytes: Buffer): Promise<Buffer> {
+  listClients(bytes: Buffer): Buffer {
     const request = decodeRequest(ListClientsRequest, "ListClientsRequest", bytes);
     const queue = request.queue === "" ? undefined : checkName("queue", request.queue);
     const subscriber = request.subscriber === "" ? undefined : checkName("subscriber", request.subscriber);
@@ -22,7 +22,7 @@ export class ClientCalls {
     return encodeMessage(ListClientsResponse, { clients: entries.map(clientResource), nextPageToken });
   }
 
-  async disconnectClient(bytes: Buffer): Promise<Buffer> {
+  disconnectClient(bytes: Buffer): Buffer {
     const request = decodeRequest(DisconnectClientRequest, "DisconnectClientRequest", bytes);
     const session = checkText("session_id", request.sessionId, LIMITS.nameLengthMax);
     if (session === "") throw invalidField("session_id", "", "the session_id of an open session");

@@ -27,7 +27,7 @@ import { queueSettings } from "./from-wire.js";
 import { page, pageQuery } from "./paging.js";
 import { serverInfo } from "./server-info.js";
 import { queueResource, subscriberResource } from "./to-wire.js";
-import { unary } from "./unary.js";
+import { unary, unaryAtOnce } from "./unary.js";
 
 type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
 
@@ -46,9 +46,9 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     getSubscriber: unary(journal, "GetSubscriber", (request) => calls.getSubscriber(request)),
     listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
     deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
-    listClients: unary(journal, "ListClients", (request) => clients.listClients(request)),
-    disconnectClient: unary(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
-    getServerInfo: unary(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
+    listClients: unaryAtOnce(journal, "ListClients", (request) => clients.listClients(request)),
+    disconnectClient: unaryAtOnce(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
+    getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }
 

@@ -11,7 +11,7 @@ import { DURABILITIES } from "./to-wire.js";
 import { duration, timestamp } from "./wire-numbers.js";
 
 /** GetServerInfo: what runs here and what it accepts. */
-export async function serverInfo(broker: BrokerApi, version: string, bytes: Buffer): Promise<Buffer> {
+export function serverInfo(broker: BrokerApi, version: string, bytes: Buffer): Buffer {
   decodeRequest(GetServerInfoRequest, "GetServerInfoRequest", bytes);
   const { engine, startTimeMs, settings } = broker.serverFacts();
   return encodeMessage(GetServerInfoResponse, {

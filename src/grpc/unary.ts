@@ -3,6 +3,11 @@ import { BrokerError } from "../core/errors.js";
 import type { Journal } from "../ports/journal.js";
 import { asBrokerError, callStatus } from "./status.js";
 
+/** As `unary`, for a method that is answered at once; what it throws becomes the right status. */
+export function unaryAtOnce(journal: Journal, method: string, answer: (request: Buffer) => Buffer): handleUnaryCall<Buffer, Buffer> {
+  return unary(journal, method, (request) => Promise.resolve(request).then(answer));
+}
+
 /** A unary method that is answered by a promise; whatever it rejects with becomes the right status. */
 export function unary(journal: Journal, method: string, answer: (request: Buffer) => Promise<Buffer>): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
