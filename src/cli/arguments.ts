@@ -1,5 +1,12 @@
 import { InvalidArgumentError } from "commander";
 
+/** What every command that talks to a broker takes. */
+export interface GlobalOptions {
+  readonly address: string;
+  /** Results as JSON on a terminal too. */
+  readonly json: boolean;
+}
+
 /** A whole number of at least 1, as an option's value. */
 export function positiveInteger(text: string): number {
   const number = Number(text);

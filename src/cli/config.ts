@@ -20,8 +20,8 @@ export function addConfig(program: Command): void {
     .addHelpText("after", EXAMPLES)
     .action(async (flags: SettingFlags) => {
       const { origins } = await readSettings(flags);
-      const output = new Output();
-      if (flags.json === true || !output.isTerminal) await output.line(settingsAsJson(origins));
+      const output = new Output(flags.json === true);
+      if (!output.isTerminal) await output.line(settingsAsJson(origins));
       else for (const line of settingsAsTable(origins, output.paint)) await output.line(line);
     });
 }

@@ -15,6 +15,11 @@ export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
 }
 
+/** Ctrl-C before anything was done. Exit code 130. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
 /** What the shell hears of a failed command. */
 export interface FailureReport {
   readonly exitCode: number;
@@ -27,6 +32,7 @@ export function reportOf(error: unknown): FailureReport {
   // Commander has printed its own message; --help and --version come here too, with code 0.
   if (error instanceof CommanderError) return { exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage, line: undefined };
   if (error instanceof ReaderGone) return { exitCode: EXIT.ok, line: undefined };
+  if (error instanceof Interrupted) return { exitCode: EXIT.interrupted, line: undefined };
   if (error instanceof UsageError) return { exitCode: EXIT.usage, line: error.message };
   if (error instanceof CommandFailure) return { exitCode: EXIT.failure, line: error.message };
   if (error instanceof TidemarkError) return { exitCode: EXIT.failure, line: `${error.message}${adviceOn(error)}` };
@@ -37,6 +43,10 @@ function adviceOn(error: TidemarkError): string {
   switch (error.reason) {
     case "NOT_CONNECTED":
       return `; start one with "tidemark serve", or name another with --address host:port`;
+    case "QUEUE_NOT_FOUND":
+      return `; "tidemark queue list" shows those that there are`;
+    case "SUBSCRIBER_NOT_FOUND":
+      return `; "tidemark subscriber list ${error.metadata.queue ?? "<queue>"}" shows those that there are`;
     case "OUTCOME_UNKNOWN":
       return "";
     case "FILTER_MISMATCH":

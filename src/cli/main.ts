@@ -2,11 +2,14 @@
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { Command, Option } from "commander";
 import { addConfig } from "./config.js";
+import { addClient } from "./client.js";
 import { reportOf } from "./failure.js";
 import { surviveBrokenPipes } from "./output.js";
 import { addPublish } from "./publish.js";
+import { addQueue } from "./queue.js";
 import { addServe } from "./serve.js";
 import { addSubscribe } from "./subscribe.js";
+import { addSubscriber } from "./subscriber.js";
 import { paintFor } from "./terminal.js";
 import { programVersion } from "./version.js";
 
@@ -28,7 +31,8 @@ function program(): Command {
   const command = new Command("tidemark")
     .description("A durable message broker that speaks gRPC.")
     .version(programVersion(), "-v, --version")
-    .addOption(new Option("-a, --address <host:port>", "where the broker is, for publish and subscribe").default("127.0.0.1:50051").env("TIDEMARK_ADDRESS"))
+    .addOption(new Option("-a, --address <host:port>", "where the broker is").default("127.0.0.1:50051").env("TIDEMARK_ADDRESS"))
+    .option("--json", "write results as lines of JSON, as in a pipe", false)
     .helpCommand(false)
     .showSuggestionAfterError()
     .configureHelp({
@@ -46,6 +50,9 @@ function program(): Command {
   addConfig(command);
   addPublish(command);
   addSubscribe(command);
+  addQueue(command);
+  addSubscriber(command);
+  addClient(command);
   return command;
 }
 

@@ -2,9 +2,15 @@ import { type Paint, paintFor } from "./terminal.js";
 
 /** Where a command writes: results to stdout, everything about them to stderr, so that a pipe carries results alone. */
 export class Output {
-  readonly isTerminal = process.stdout.isTTY;
+  /** Results are for a person's eyes, and not for a program. */
+  readonly isTerminal: boolean;
   readonly paint: Paint = paintFor(process.stdout, process.env);
   readonly paintNote: Paint = paintFor(process.stderr, process.env);
+
+  /** @param json results are for a program even on a terminal */
+  constructor(json: boolean) {
+    this.isTerminal = process.stdout.isTTY && !json;
+  }
 
   /** Columns of the terminal; 80 where there is none. */
   get columns(): number {

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { connect, type OutgoingMessage, type Published, type TidemarkClient } from "../client/index.js";
-import { headerPair } from "./arguments.js";
+import { type GlobalOptions, headerPair } from "./arguments.js";
 import { CommandFailure, UsageError } from "./failure.js";
 import { Output, ReaderGone } from "./output.js";
 
@@ -42,11 +42,12 @@ export function addPublish(program: Command): void {
     .addHelpText("after", EXAMPLES)
     .action(async (queue: string, event: string, payload: string | undefined, options: PublishOptions, command: Command) => {
       checkSources(payload, options);
-      const { address } = command.optsWithGlobals<{ address: string }>();
+      const { address, json } = command.optsWithGlobals<GlobalOptions>();
+      const output = new Output(json);
       const client = connect(address, { patienceMs: 0, clientId: "tidemark-cli" });
       try {
-        if (options.lines === true) await publishLines(client, queue, event, options);
-        else await publishOne(client, queue, event, payload, options);
+        if (options.lines === true) await publishLines(client, output, queue, event, options);
+        else await publishOne(client, output, queue, event, payload, options);
       } finally {
         await client.close();
       }
@@ -62,8 +63,7 @@ function checkSources(payload: string | undefined, options: PublishOptions): voi
   }
 }
 
-async function publishOne(client: TidemarkClient, queue: string, event: string, payload: string | undefined, options: PublishOptions): Promise<void> {
-  const output = new Output();
+async function publishOne(client: TidemarkClient, output: Output, queue: string, event: string, payload: string | undefined, options: PublishOptions): Promise<void> {
   const { paint } = output;
   const body = payload ?? (options.file === undefined ? await buffer(process.stdin) : await readPayload(options.file));
   const published = await client.publish(queue, messageOf(event, body, options));
@@ -77,8 +77,7 @@ async function publishOne(client: TidemarkClient, queue: string, event: string, 
   warnUnmatched(output, queue, event, published.duplicate ? 0 : countUnmatched([published]), 1);
 }
 
-async function publishLines(client: TidemarkClient, queue: string, event: string, options: PublishOptions): Promise<void> {
-  const output = new Output();
+async function publishLines(client: TidemarkClient, output: Output, queue: string, event: string, options: PublishOptions): Promise<void> {
   const printer = new OrderedPrinter(queue, output);
   await client.connected();
   const input = options.file === undefined ? process.stdin : createReadStream(options.file);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { connect, type Delivery, type SubscribeOptions, type Subscription, type SubscriptionEvent } from "../client/index.js";
-import { type From, fromPosition, positiveInteger } from "./arguments.js";
+import { type From, fromPosition, type GlobalOptions, positiveInteger } from "./arguments.js";
 import { deliveryJson, DeliveryView } from "./delivery-view.js";
 import { EXIT, UsageError } from "./failure.js";
 import { Output } from "./output.js";
@@ -43,13 +43,12 @@ export function addSubscribe(program: Command): void {
       if (!flags.ack && flags.untilHead === true) {
         throw new UsageError("--until-head waits until all messages are acknowledged and cannot go with --no-ack; use --count");
       }
-      const { address } = command.optsWithGlobals<{ address: string }>();
-      await subscribe(address, queue, events, flags);
+      await subscribe(command.optsWithGlobals<GlobalOptions>(), queue, events, flags);
     });
 }
 
-async function subscribe(address: string, queue: string, events: readonly string[], flags: SubscribeFlags): Promise<void> {
-  const output = new Output();
+async function subscribe({ address, json }: GlobalOptions, queue: string, events: readonly string[], flags: SubscribeFlags): Promise<void> {
+  const output = new Output(json);
   const client = connect(address, { patienceMs: 0, clientId: "tidemark-cli" });
   const leaving = new AbortController();
   const onSignal = (): void => {

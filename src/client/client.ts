@@ -1,4 +1,5 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
+import { Admin } from "./admin.js";
 import { Connection } from "./connection.js";
 import type { OutgoingMessage } from "./outgoing-message.js";
 import type { Published } from "./publish-frame.js";
@@ -25,6 +26,8 @@ const DEFAULT_PATIENCE_MS = 30_000;
 
 /** One broker, one connection. Made by `connect`. */
 export class TidemarkClient {
+  /** What is on the broker, to look at and to change. */
+  readonly admin: Admin;
   private readonly publisher: Publisher;
   private readonly subscriptions = new Set<Subscription>();
   private readonly patienceMs: number;
@@ -35,6 +38,7 @@ export class TidemarkClient {
     private readonly options: ConnectOptions,
   ) {
     this.patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    this.admin = new Admin(connection, this.patienceMs);
     this.publisher = new Publisher(connection, this.patienceMs);
   }
 

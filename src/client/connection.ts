@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { type ChannelCredentials, type ChannelOptions, connectivityState, credentials } from "@grpc/grpc-js";
+import { AdminServiceClient } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceClient } from "../../generated/tidemark/v1/broker_service.js";
 import { TidemarkError } from "./tidemark-error.js";
 
@@ -26,12 +27,15 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 /** One channel to one broker. Connects by itself at the first call, and again after a break. */
 export class Connection {
   readonly broker: BrokerServiceClient;
+  /** On the same channel. */
+  readonly admin: AdminServiceClient;
 
   constructor(
     readonly address: string,
     channelCredentials: ChannelCredentials = credentials.createInsecure(),
   ) {
     this.broker = new BrokerServiceClient(address, channelCredentials, CHANNEL_OPTIONS);
+    this.admin = new AdminServiceClient(address, channelCredentials, { channelOverride: this.broker.getChannel() });
   }
 
   /**

@@ -1,62 +1,19 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { CliRun, type Ended } from "../support/cli-run.js";
 import { until, within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 import { temporaryDataDir } from "../support/server-process.js";
 
-const PROGRAM = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 const DEADLINE_MS = 15_000;
-
-interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** The environment of the tests without what is for their own: to the program it would be settings that there are not. */
-function outerEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TIDEMARK_")));
-}
-
-/** One run of the built program, in a pipe on all sides. */
-class Run {
-  out = "";
-  err = "";
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-
-  constructor(args: readonly string[], input: string | undefined, environment: Record<string, string>) {
-    this.child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...outerEnvironment(), ...environment } });
-    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.out += text));
-    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.err += text));
-    // A program that ends before it has read its input is no failure of the test.
-    this.child.stdin?.on("error", (error) => (this.err += `(stdin: ${error.message})`));
-    if (input !== undefined) this.child.stdin?.end(input);
-    this.ended = new Promise((resolve, reject) => {
-      this.child.once("error", reject);
-      this.child.once("close", (code, signal) => resolve({ code, signal, out: this.out, err: this.err }));
-    });
-  }
-
-  /** The lines of JSON so far. */
-  get lines(): Record<string, unknown>[] {
-    return this.out
-      .split("\n")
-      .slice(0, -1)
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-  }
-}
 
 describe("the command line", function () {
   // Each test starts processes, which on a busy machine take their time.
   this.timeout(30_000);
   let server: TestServer;
-  let runs: Run[];
+  let runs: CliRun[];
 
   before(async () => {
     server = await startTestServer();
@@ -73,8 +30,8 @@ describe("the command line", function () {
     await Promise.all(runs.map((run) => run.ended));
   });
 
-  function start(args: readonly string[], input?: string, environment: Record<string, string> = {}): Run {
-    const run = new Run(args, input, { TIDEMARK_ADDRESS: server.address, NO_COLOR: "1", ...environment });
+  function start(args: readonly string[], input?: string, environment: Record<string, string> = {}): CliRun {
+    const run = new CliRun(args, input, { TIDEMARK_ADDRESS: server.address, NO_COLOR: "1", ...environment });
     runs.push(run);
     return run;
   }
@@ -295,7 +252,7 @@ describe("the command line", function () {
   it("knows its version, and helps with examples", async () => {
     const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
     expect(await tidemark(["--version"])).to.include({ code: 0, out: `${version}\n`, err: "" });
-    const commands = [[], ["serve"], ["config"], ["publish"], ["subscribe"]];
+    const commands = [[], ["serve"], ["config"], ["publish"], ["subscribe"], ["queue"], ["subscriber"], ["client"]];
     const helps = await Promise.all(commands.map((command) => tidemark([...command, "--help"])));
     commands.forEach(([command = "serve"], i) => {
       expect(helps[i]).to.include({ code: 0, err: "" });

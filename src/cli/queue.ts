@@ -1,0 +1,110 @@
+import type { Command } from "commander";
+import type { QueueInfo, TidemarkClient } from "../client/index.js";
+import { withBroker } from "./broker-work.js";
+import { confirm, type ConfirmationFlags } from "./confirmation.js";
+import { type Listing, writeList } from "./listing.js";
+import type { Output } from "./output.js";
+import { bytesText, counted, countText, timeText } from "./quantity.js";
+import { detailLines } from "./table.js";
+
+const EXAMPLES = `
+Examples:
+  tidemark queue list
+  tidemark queue create payments --ordered            messages of one key are done one after the other
+  tidemark queue show payments
+  tidemark queue delete payments --yes
+  tidemark queue list --json | jq -r 'select(.message_count > 0).name'`;
+
+/** `tidemark queue`: lists, shows, makes and deletes queues. */
+export function addQueue(program: Command): void {
+  const queue = program.command("queue").summary("list, show, create and delete queues").description("Look at queues, make and delete them.").addHelpText("after", EXAMPLES);
+  queue
+    .command("list")
+    .summary("all queues with what is in them")
+    .description("List all queues by name.")
+    .action((_flags: object, command: Command) => withBroker(command, (client, output) => writeList(output, client.admin.queues(), QUEUES)));
+  queue
+    .command("show")
+    .summary("one queue, in full")
+    .description("Show one queue.")
+    .argument("<queue>", "the queue")
+    .action((name: string, _flags: object, command: Command) => withBroker(command, async (client, output) => showQueue(output, await client.admin.queue(name))));
+  queue
+    .command("create")
+    .summary("make a queue")
+    .description("Make a queue. One that is there with the same ordering is left as it is, which is no failure.")
+    .argument("<queue>", "its name: up to 128 letters, digits, dots, underscores and hyphens")
+    .option("--ordered", "keep the order of messages with the same key, through retries and parallel clients; never changes")
+    .action((name: string, flags: { ordered?: boolean }, command: Command) =>
+      withBroker(command, async (client, output) => {
+        const made = await client.admin.createQueue(name, { ordered: flags.ordered === true });
+        const { paint } = output;
+        await output.line(output.isTerminal ? `${paint("good", "✔")} ${paint("strong", made.name)}  ${paint("dim", made.ordering.toLowerCase())}` : JSON.stringify(queueJson(made)));
+      }),
+    );
+  queue
+    .command("delete")
+    .summary("delete a queue with everything in it")
+    .description("Delete a queue with its messages, subscribers and dead letters. There is no way back.")
+    .argument("<queue>", "the queue")
+    .option("-y, --yes", "do not ask")
+    .action((name: string, flags: ConfirmationFlags, command: Command) => withBroker(command, (client, output) => deleteQueue(client, output, name, flags)));
+}
+
+async function deleteQueue(client: TidemarkClient, output: Output, name: string, flags: ConfirmationFlags): Promise<void> {
+  const { queueId, messageCount, subscriberCount, clientCount } = await client.admin.queue(name);
+  const inside = `${counted(messageCount, "message")} and ${counted(subscriberCount, "subscriber")}`;
+  const connected = clientCount === 0 ? "" : ` (${counted(clientCount, "client")} connected)`;
+  await confirm(output, flags, `this deletes the queue ${name} with ${inside}${connected}`);
+  // What was shown, and not a queue that was made under its name meanwhile.
+  await client.admin.deleteQueue(name, queueId);
+  await output.line(output.isTerminal ? `${output.paint("good", "✔")} ${output.paint("strong", name)} is deleted, with ${inside}` : JSON.stringify({ queue: name, queue_id: queueId, deleted: true }));
+}
+
+const QUEUES: Listing<QueueInfo> = {
+  json: queueJson,
+  columns: [
+    { title: "QUEUE", tone: "strong", text: ({ name }) => name },
+    { title: "ORDER", text: ({ ordering }) => ordering.toLowerCase() },
+    { title: "MESSAGES", align: "right", text: ({ messageCount }) => countText(messageCount) },
+    { title: "SIZE", align: "right", text: ({ bytes }) => bytesText(bytes) },
+    { title: "HEAD", align: "right", tone: "number", text: ({ headOffset }) => `#${headOffset}` },
+    { title: "SUBSCRIBERS", align: "right", text: ({ subscriberCount }) => countText(subscriberCount) },
+    { title: "CLIENTS", align: "right", text: ({ clientCount }) => countText(clientCount) },
+  ],
+  none: `no queues so far; "tidemark queue create <name>" makes one, and so does publishing to it`,
+};
+
+async function showQueue(output: Output, queue: QueueInfo): Promise<void> {
+  if (!output.isTerminal) return output.line(JSON.stringify(queueJson(queue)));
+  const { paint } = output;
+  const offsets = queue.messageCount === 0 ? "none" : `#${queue.firstOffset} to #${queue.headOffset}`;
+  const details: [string, string][] = [
+    ["queue", paint("strong", queue.name)],
+    ["id", queue.queueId],
+    ["order", queue.ordering.toLowerCase()],
+    ["messages", `${countText(queue.messageCount)}, ${bytesText(queue.bytes)}`],
+    ["offsets", `${paint("number", offsets)}, head #${queue.headOffset}`],
+    ["subscribers", countText(queue.subscriberCount)],
+    ["clients", countText(queue.clientCount)],
+    ["durability", queue.durability.toLowerCase()],
+    ["made", timeText(queue.createTime)],
+  ];
+  return output.line(detailLines(details, paint).join("\n"));
+}
+
+function queueJson(queue: QueueInfo): object {
+  return {
+    name: queue.name,
+    queue_id: queue.queueId,
+    ordering: queue.ordering,
+    ...(queue.createTime !== undefined && { create_time: queue.createTime.toISOString() }),
+    first_offset: queue.firstOffset,
+    head_offset: queue.headOffset,
+    message_count: queue.messageCount,
+    bytes: queue.bytes,
+    subscriber_count: queue.subscriberCount,
+    client_count: queue.clientCount,
+    durability: queue.durability,
+  };
+}

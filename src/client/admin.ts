@@ -1,0 +1,104 @@
+import type {
+  CreateQueueResponse,
+  DeleteQueueResponse,
+  DeleteSubscriberResponse,
+  GetQueueResponse,
+  GetSubscriberResponse,
+  ListClientsResponse,
+  ListQueuesResponse,
+  ListSubscribersResponse,
+} from "../../generated/tidemark/v1/admin_service.js";
+import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
+import { type ClientInfo, clientInfo } from "./client-info.js";
+import type { Connection } from "./connection.js";
+import { pages } from "./pages.js";
+import { type QueueInfo, queueInfo } from "./queue-info.js";
+import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
+import { TidemarkError } from "./tidemark-error.js";
+import { unaryCall } from "./unary-call.js";
+
+/** What a queue is made with; whatever is left out is the broker's default. */
+export interface QueueOptions {
+  /** True: messages of one ordering key are done one after the other. Never changes afterwards. Default: false. */
+  readonly ordered?: boolean;
+}
+
+/**
+ * Queues, subscribers and clients of a broker. Each call waits for a connection up to the client's `patienceMs`; lists come page
+ * by page as they are iterated, sorted, and nothing is listed twice. Rejects with a TidemarkError, such as QUEUE_NOT_FOUND.
+ */
+export class Admin {
+  constructor(
+    private readonly connection: Connection,
+    private readonly patienceMs: number,
+  ) {}
+
+  /** Makes a queue. Made before with the same options it is answered as it is; with others it is refused with QUEUE_EXISTS. */
+  async createQueue(name: string, options: QueueOptions = {}): Promise<QueueInfo> {
+    const queue = Queue.create({ name, ordering: options.ordered === true ? Ordering.ORDERED : Ordering.UNORDERED });
+    const response = await unaryCall<CreateQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.createQueue({ queue }, done));
+    return queueInfo(present(response.queue, "queue"));
+  }
+
+  async queue(name: string): Promise<QueueInfo> {
+    const response = await unaryCall<GetQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.getQueue({ queue: name }, done));
+    return queueInfo(present(response.queue, "queue"));
+  }
+
+  /** All queues, by name. */
+  queues(): AsyncIterable<QueueInfo> {
+    return pages(async (pageToken) => {
+      const request = { pageSize: 0, pageToken };
+      const response = await unaryCall<ListQueuesResponse>(this.connection, this.patienceMs, (done) => this.stub.listQueues(request, done));
+      return { entries: response.queues.map(queueInfo), nextPageToken: response.nextPageToken };
+    });
+  }
+
+  /**
+   * Deletes a queue with everything in it. There is no way back.
+   *
+   * @param queueId the incarnation that is meant; another one is refused with QUEUE_ID_MISMATCH. Default: any
+   */
+  async deleteQueue(name: string, queueId = ""): Promise<void> {
+    await unaryCall<DeleteQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteQueue({ queue: name, queueId }, done));
+  }
+
+  async subscriber(queue: string, name: string): Promise<SubscriberInfo> {
+    const request = { queue, subscriber: name };
+    const response = await unaryCall<GetSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.getSubscriber(request, done));
+    return subscriberInfo(present(response.subscriber, "subscriber"));
+  }
+
+  /** The durable subscribers of a queue, by name. */
+  subscribers(queue: string): AsyncIterable<SubscriberInfo> {
+    return pages(async (pageToken) => {
+      const request = { queue, pageSize: 0, pageToken };
+      const response = await unaryCall<ListSubscribersResponse>(this.connection, this.patienceMs, (done) => this.stub.listSubscribers(request, done));
+      return { entries: response.subscribers.map(subscriberInfo), nextPageToken: response.nextPageToken };
+    });
+  }
+
+  /** Deletes a subscriber with its position and its dead letters; its streams end. There is no way back. */
+  async deleteSubscriber(queue: string, name: string): Promise<void> {
+    const request = { queue, subscriber: name };
+    await unaryCall<DeleteSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteSubscriber(request, done));
+  }
+
+  /** The open sessions, by session id: of one queue, of one subscriber of it, or all. */
+  clients(queue = "", subscriber = ""): AsyncIterable<ClientInfo> {
+    return pages(async (pageToken) => {
+      const request = { queue, subscriber, pageSize: 0, pageToken };
+      const response = await unaryCall<ListClientsResponse>(this.connection, this.patienceMs, (done) => this.stub.listClients(request, done));
+      return { entries: response.clients.map(clientInfo), nextPageToken: response.nextPageToken };
+    });
+  }
+
+  private get stub(): Connection["admin"] {
+    return this.connection.admin;
+  }
+}
+
+function present<T>(value: T | undefined, field: string): T {
+  if (value === undefined) throw new TidemarkError("INTERNAL", "", `the broker's answer has no ${field}`);
+  return value;
+}

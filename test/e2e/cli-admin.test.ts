@@ -1,0 +1,101 @@
+import { expect } from "chai";
+import { CliRun, type Ended } from "../support/cli-run.js";
+import { until, within } from "../support/condition.js";
+import { startTestServer, type TestServer } from "../support/server.js";
+
+const DEADLINE_MS = 15_000;
+
+describe("the commands that look after a broker", function () {
+  // Each test starts processes, which on a busy machine take their time.
+  this.timeout(30_000);
+  let server: TestServer;
+
+  beforeEach(async () => {
+    server = await startTestServer({ engine: "memory" });
+  });
+
+  afterEach(() => server.close());
+
+  const start = (args: readonly string[]): CliRun => new CliRun(args, "", { TIDEMARK_ADDRESS: server.address, NO_COLOR: "1" });
+  const tidemark = (...args: string[]): Promise<Ended> => within(`tidemark ${args.join(" ")}`, DEADLINE_MS, start(args).ended);
+
+  /** The lines of JSON that a run must succeed with. */
+  async function rows(...args: string[]): Promise<Record<string, unknown>[]> {
+    const { code, out, err } = await tidemark(...args);
+    expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
+    return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  it("makes queues, ordered and not, lists them by name and shows one", async () => {
+    expect(await rows("queue", "list")).to.deep.equal([]);
+    expect((await rows("queue", "create", "payments", "--ordered"))[0]).to.include({ name: "payments", ordering: "ORDERED", message_count: 0, first_offset: 1, head_offset: 0, durability: "MEMORY" });
+    await rows("queue", "create", "orders");
+    await rows("publish", "orders", "order.created", "x");
+    expect((await rows("queue", "list")).map(({ name, ordering, message_count: messages }) => [name, ordering, messages])).to.deep.equal([["orders", "UNORDERED", 1], ["payments", "ORDERED", 0]]);
+    const [shown] = await rows("queue", "show", "orders");
+    expect(shown).to.include({ name: "orders", message_count: 1, head_offset: 1, subscriber_count: 0 });
+    expect(shown?.bytes).to.be.greaterThan(0);
+  });
+
+  it("takes the same queue made twice for no failure, and another ordering for one", async () => {
+    const [first] = await rows("queue", "create", "orders");
+    expect((await rows("queue", "create", "orders"))[0]).to.deep.equal(first);
+    const other = await tidemark("queue", "create", "orders", "--ordered");
+    expect(other).to.include({ code: 1, out: "" });
+    expect(other.err).to.match(/^tidemark: .*orders.*UNORDERED.*\(QUEUE_EXISTS\)\n$/);
+  });
+
+  it("deletes nothing where nobody can be asked, unless --yes says so", async () => {
+    await rows("publish", "orders", "order.created", "x");
+    await rows("subscribe", "orders", "--subscriber", "billing", "--count", "1", "--no-ack");
+    const queue = await tidemark("queue", "delete", "orders");
+    expect(queue).to.include({ code: 2, out: "" });
+    expect(queue.err).to.equal("tidemark: this deletes the queue orders with 1 message and 1 subscriber, for good; there is no terminal to ask at, so say --yes to go on\n");
+    const subscriber = await tidemark("subscriber", "delete", "orders", "billing");
+    expect(subscriber).to.include({ code: 2, out: "" });
+    expect(subscriber.err).to.match(/^tidemark: this deletes the subscriber billing of orders with 1 unsettled message and 0 dead letters, for good; .*--yes/);
+    expect(await rows("subscriber", "list", "orders")).to.have.length(1);
+
+    expect(await rows("subscriber", "delete", "orders", "billing", "--yes")).to.deep.equal([{ queue: "orders", subscriber: "billing", deleted: true }]);
+    expect(await rows("subscriber", "list", "orders")).to.deep.equal([]);
+    expect((await rows("queue", "delete", "orders", "-y"))[0]).to.include({ queue: "orders", deleted: true });
+    expect(await rows("queue", "list")).to.deep.equal([]);
+  });
+
+  it("shows how far a subscriber is, and who is connected for it", async () => {
+    for (const event of ["order.created", "order.paid", "stock.low"]) await rows("publish", "orders", event, "x");
+    await rows("subscribe", "orders", "order.*", "--subscriber", "billing", "--count", "1");
+    expect((await rows("subscriber", "show", "orders", "billing"))[0]).to.deep.include({ name: "billing", queue: "orders", events: ["order.*"], committed_offset: 1, in_flight_count: 0, client_count: 0, max_attempts: 10 });
+    const run = start(["subscribe", "orders", "--subscriber", "audit"]);
+    try {
+      await until("what is there", DEADLINE_MS, () => run.lines.length === 3);
+      const clients = await rows("client", "list");
+      expect(clients).to.have.length(1);
+      expect(clients[0]).to.include({ client_id: "tidemark-cli", queue: "orders", subscriber: "audit", ack_mode: "EXPLICIT" });
+      expect(clients[0]?.session_id).to.match(/^[0-9a-f]+$/);
+      expect(await rows("client", "list", "--queue", "orders", "--subscriber", "billing")).to.deep.equal([]);
+      expect((await rows("subscriber", "list", "orders")).map(({ name, client_count: clients }) => [name, clients])).to.deep.equal([["audit", 1], ["billing", 0]]);
+    } finally {
+      run.child.kill("SIGINT");
+      await within("the end of the subscriber", DEADLINE_MS, run.ended);
+    }
+  });
+
+  it("lists more than a page of queues", async () => {
+    const stubs = await server.connect();
+    const names = Array.from({ length: 120 }, (_, i) => `q${String(i).padStart(3, "0")}`);
+    for (const name of names) await stubs.publish(name, { event: "a.b" });
+    expect((await rows("queue", "list")).map(({ name }) => name)).to.deep.equal(names);
+  });
+
+  it("says which queue or subscriber there is none of, and how to see those that there are", async () => {
+    const missing = 'there is no queue nowhere: create it first; "tidemark queue list" shows those that there are';
+    for (const args of [["queue", "show", "nowhere"], ["queue", "delete", "nowhere", "--yes"], ["subscriber", "list", "nowhere"]]) {
+      expect(await tidemark(...args), args.join(" ")).to.include({ code: 1, out: "", err: `tidemark: ${missing}\n` });
+    }
+    await rows("queue", "create", "orders");
+    expect((await tidemark("subscriber", "show", "orders", "nobody")).err).to.equal('tidemark: queue orders has no subscriber nobody; "tidemark subscriber list orders" shows those that there are\n');
+    expect((await tidemark("queue", "create", "no name")).err).to.match(/\(INVALID_FIELD\)\n$/);
+    expect(await tidemark("client", "list", "--subscriber", "s")).to.include({ code: 2, err: "tidemark: --subscriber names a subscriber of a queue; say which with --queue\n" });
+  });
+});
