@@ -16,6 +16,7 @@ import type {
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
+import type { PeekPage, PeekQuery } from "./peek.js";
 import type { BrokerSettings } from "./settings.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
@@ -54,6 +55,8 @@ export interface BrokerApi {
    * @returns the session as it was last
    */
   disconnectClient(session: SessionId, reason: string): ClientInfo;
+  /** Looks at messages; nothing is leased or settled. Rejects with BEYOND_HEAD or CHUNK_CORRUPT. */
+  peek(queue: string, query: PeekQuery): Promise<PeekPage>;
 
   serverFacts(): ServerFacts;
 }

@@ -9,6 +9,7 @@ import type { Random } from "../ports/random.js";
 import type { Turns } from "../ports/turns.js";
 import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
+import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
 import { Scheduler } from "./scheduler.js";
@@ -162,6 +163,10 @@ export class Broker implements BrokerApi {
     found.end(new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session }), false);
     this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
     return last;
+  }
+
+  async peek(queue: string, query: PeekQuery): Promise<PeekPage> {
+    return (await this.existing(queue)).peek(query);
   }
 
   serverFacts(): ServerFacts {

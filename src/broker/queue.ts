@@ -1,6 +1,7 @@
 import { BrokerError } from "../core/errors.js";
 import type { OpenSession } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
+import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
@@ -13,6 +14,8 @@ import { DedupIndex } from "./dedup-index.js";
 import { EventMatches } from "./event-matches.js";
 import { LiveSession } from "./live-session.js";
 import { firstSince, readHeaders } from "./log-headers.js";
+import { peek } from "./peek.js";
+import type { PeekPage, PeekQuery } from "./peek.js";
 import { Publisher } from "./publisher.js";
 import type { QueueRecord } from "./queue-record.js";
 import type { Scheduler } from "./scheduler.js";
@@ -193,6 +196,11 @@ export class Queue {
     await this.subscribers.delete(name);
   }
 
+  /** See BrokerApi.peek. */
+  peek(query: PeekQuery): Promise<PeekPage> {
+    return peek({ queue: this.name, log: this.log, turns: this.parts.turns, first: () => this.first() }, query);
+  }
+
   /** Resolves when everything published and settled so far is durable. */
   async flush(): Promise<void> {
     await Promise.all([this.publisher.flush(), this.subscribers.flush()]);
@@ -208,6 +216,11 @@ export class Queue {
   abandon(error: BrokerError): void {
     this.publisher.abandon(error);
     this.end(error);
+  }
+
+  /** The oldest message that is there for readers. */
+  private first(): Offset {
+    return this.log.head().first;
   }
 
   private end(error: BrokerError): void {

@@ -37,6 +37,11 @@ export const LIMITS = {
   flowBytesMax: 64 * MIB,
   deliveryBatchMessagesMax: 1_000,
   deliveryBatchBytesMax: 3 * MIB,
+  peekMessagesMax: 1_000,
+  peekBytesMax: 3 * MIB,
+  peekChunksMax: 4_096,
+  peekReadBytesMax: 16 * MIB,
+  peekBackChunksMax: 65_536,
 } as const;
 
 /** What a queue and its subscribers get when nobody says otherwise. */
@@ -56,4 +61,6 @@ export const DEFAULTS = {
   dedupWindowMs: 120_000,
   dedupIdsMax: 1_000_000,
   freeDiskBytesMin: 512 * MIB,
+  peekMessages: 100,
+  peekBytes: 1 * MIB,
 } as const;

@@ -22,6 +22,7 @@ import { LIMITS } from "../core/limits.js";
 import { checkName, checkText } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
+import { MessageCalls } from "./admin-messages.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { queueSettings } from "./from-wire.js";
 import { page, pageQuery } from "./paging.js";
@@ -38,6 +39,7 @@ type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
 export function adminHandlers(broker: BrokerApi, journal: Journal, version: string): Handlers {
   const calls = new AdminCalls(broker);
   const clients = new ClientCalls(broker);
+  const messages = new MessageCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
     getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
@@ -48,6 +50,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
     listClients: unaryAtOnce(journal, "ListClients", (request) => clients.listClients(request)),
     disconnectClient: unaryAtOnce(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
+    peekMessages: unary(journal, "PeekMessages", (request) => messages.peekMessages(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }

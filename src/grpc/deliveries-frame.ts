@@ -1,11 +1,10 @@
-import { isUtf8 } from "node:buffer";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Deliveries, SubscribeResponse } from "../../generated/tidemark/v1/subscribe.js";
-import { messageStart } from "../core/chunk.js";
 import type { BatchFacts } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import { varintBytes, writeVarint } from "../core/wire-format.js";
 import { encodeMessage } from "./codec.js";
+import { copyStored, showAsText, storedBytes } from "./stored-messages.js";
 import { CAUSES } from "./to-wire.js";
 import { duration } from "./wire-numbers.js";
 
@@ -19,13 +18,10 @@ const DELIVERIES_TAG = 0x0a;
  */
 export function deliveriesFrame(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): Buffer {
   const own = ownFields(batch, backlogCount);
-  let length = own.length;
-  for (const part of parts) length += partEnd(part) - messageStart(part.chunk, part.firstIndex);
+  const length = storedBytes(parts) + own.length;
   const frame = Buffer.allocUnsafe(1 + varintBytes(length) + length);
   frame[0] = DELIVERIES_TAG;
-  let at = writeVarint(frame, 1, length);
-  for (const part of parts) at += partBody(part).copy(frame, at, messageStart(part.chunk, part.firstIndex), partEnd(part));
-  frame.set(own, at);
+  frame.set(own, copyStored(parts, frame, writeVarint(frame, 1, length)));
   return frame;
 }
 
@@ -33,12 +29,7 @@ export function deliveriesFrame(batch: BatchFacts, parts: readonly DeliveryPart[
 export function deliveriesTextFrame(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): Buffer {
   const stored = deliveriesFrame(batch, parts, backlogCount);
   const response = SubscribeResponse.decode(stored);
-  const messages = response.frame?.$case === "deliveries" ? response.frame.value.messages : [];
-  for (const message of messages) {
-    if (!isUtf8(message.payload)) continue;
-    message.text = message.payload.toString();
-    message.payload = Buffer.alloc(0);
-  }
+  if (response.frame?.$case === "deliveries") showAsText(response.frame.value.messages);
   return encodeMessage(SubscribeResponse, response);
 }
 
@@ -57,14 +48,4 @@ function ownFields(batch: BatchFacts, backlogCount: number): Uint8Array {
     },
     new BinaryWriter(),
   ).finish();
-}
-
-function partEnd(part: DeliveryPart): number {
-  return messageStart(part.chunk, part.firstIndex + part.count);
-}
-
-function partBody(part: DeliveryPart): Buffer {
-  const { body, first, last } = part.chunk;
-  if (body === undefined) throw new Error(`the chunk ${first} to ${last} was handed out for delivery without its body`);
-  return body;
 }

@@ -5,6 +5,10 @@ import { OFFSET_MAX } from "../core/units.js";
 
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
+/** What a proper Timestamp may say: the years 1 to 9999, in seconds since 1970. */
+const TIMESTAMP_SECONDS_MIN = -62_135_596_800n;
+const TIMESTAMP_SECONDS_MAX = 253_402_300_799n;
+
 /** A `uint64` as an exact number; INVALID_FIELD above 2^53 - 1, or above `max`. */
 export function exactNumber(field: string, value: bigint, max: number = Number.MAX_SAFE_INTEGER): number {
   if (value > BigInt(max)) throw invalidField(field, String(value), `0 to ${max}`);
@@ -46,4 +50,15 @@ export function duration(ms: number): Duration {
 export function timestamp(wallMs: number): Timestamp {
   const seconds = Math.floor(wallMs / 1_000);
   return { seconds: BigInt(seconds), nanos: Math.floor(wallMs - seconds * 1_000) * 1_000_000 };
+}
+
+/**
+ * A Timestamp as wall-clock milliseconds, rounded up: what happens "at this time or later" happens at whole milliseconds.
+ * INVALID_FIELD when it is no proper Timestamp.
+ */
+export function wallTimeMs(field: string, { seconds, nanos }: Timestamp): number {
+  if (seconds < TIMESTAMP_SECONDS_MIN || seconds > TIMESTAMP_SECONDS_MAX || nanos < 0 || nanos > 999_999_999) {
+    throw invalidField(field, `${seconds} s and ${nanos} ns since 1970`, "a time of the years 1 to 9999, its nanos 0 to 999999999");
+  }
+  return Number(seconds) * 1_000 + Math.ceil(nanos / 1_000_000);
 }

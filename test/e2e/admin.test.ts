@@ -1,5 +1,4 @@
 import { status as Code } from "@grpc/grpc-js";
-import type { ServiceError } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { ClientKind } from "../../generated/tidemark/v1/client.js";
 import type { Client } from "../../generated/tidemark/v1/client.js";
@@ -7,8 +6,7 @@ import { Durability } from "../../generated/tidemark/v1/message.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { AckMode } from "../../generated/tidemark/v1/subscribe.js";
 import { until } from "../support/condition.js";
-import { callEnd } from "../support/raw-calls.js";
-import type { CallEnd } from "../support/raw-calls.js";
+import { callEnd, refusal } from "../support/raw-calls.js";
 import { startTestServer } from "../support/server.js";
 import type { TestServer } from "../support/server.js";
 import { answer } from "../support/stubs.js";
@@ -34,15 +32,6 @@ describe("administration of queues, subscribers and clients", () => {
   const deleteQueue = (queue: string, queueId = ""): Promise<unknown> => answer((callback) => stubs.admin.deleteQueue({ queue, queueId }, callback));
   const clients = async (queue = "", subscriber = ""): Promise<Client[]> =>
     (await answer<{ clients: Client[] }>((callback) => stubs.admin.listClients({ queue, subscriber, pageSize: 0, pageToken: "" }, callback))).clients;
-
-  async function refusal(work: Promise<unknown>): Promise<CallEnd> {
-    try {
-      await work;
-    } catch (error) {
-      return callEnd(error as ServiceError);
-    }
-    throw new Error("it went through");
-  }
 
   it("makes a queue once, and answers the same one when asked again", async () => {
     const { queue } = await createQueue({ name: "orders" });

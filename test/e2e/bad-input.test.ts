@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { AdminServiceService } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceService, PeekMessagesRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
 import { NewMessage } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
@@ -116,6 +116,10 @@ const BATCHES: readonly Case<Buffer>[] = [
 
 const adminPath = (method: keyof typeof AdminServiceService): string => AdminServiceService[method].path;
 
+function peeking(parts: Partial<PeekMessagesRequest>): readonly [path: string, request: Buffer] {
+  return [adminPath("peekMessages"), Buffer.from(PeekMessagesRequest.encode({ ...PeekMessagesRequest.create(), queue: "bad", ...parts }).finish())];
+}
+
 const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetQueue for a queue that is not there", [adminPath("getQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetQueue with undecodable bytes", [adminPath("getQueue"), GARBAGE], UNDECODABLE],
@@ -125,6 +129,16 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetSubscriber without a subscriber", [adminPath("getSubscriber"), Buffer.from("\n\u0003bad")], INVALID("subscriber")],
   ["ListQueues with a token from nowhere", [adminPath("listQueues"), Buffer.from("\u0012\u0003abc")], INVALID("page_token")],
   ["ListClients of a subscriber without its queue", [adminPath("listClients"), Buffer.from("\u0012\u0001s")], INVALID("queue")],
+  ["PeekMessages with undecodable bytes", [adminPath("peekMessages"), GARBAGE], UNDECODABLE],
+  ["PeekMessages without a queue", [adminPath("peekMessages"), Buffer.alloc(0)], INVALID("queue")],
+  ["PeekMessages with a filter that is none", peeking({ events: ["a", "a..b"] }), INVALID("events[1]")],
+  ["PeekMessages with 65 filters", peeking({ events: Array.from({ length: 65 }, (_, i) => `e${i}`) }), INVALID("events")],
+  ["PeekMessages of the last 0 messages", peeking({ from: { $case: "lastMessages", value: 0 } }), INVALID("last_messages")],
+  ["PeekMessages from an offset beyond 2^53", peeking({ from: { $case: "fromOffset", value: U64_MAX } }), INVALID("from_offset")],
+  ["PeekMessages from an offset that is not there yet", peeking({ from: { $case: "fromOffset", value: 1_000_000n } }), { code: Code.OUT_OF_RANGE, reason: "BEYOND_HEAD", field: "from_offset" }],
+  ["PeekMessages from a time with a whole second of nanos", peeking({ from: { $case: "fromTime", value: { seconds: 1n, nanos: 1_000_000_000 } } }), INVALID("from_time")],
+  ["PeekMessages from a time before the year 1", peeking({ from: { $case: "fromTime", value: { seconds: -(2n ** 62n), nanos: 0 } } }), INVALID("from_time")],
+  ["PeekMessages of a queue that is not there", peeking({ queue: "none" }), { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["a method of the contract that is not served", [adminPath("replayDeadLetters"), GARBAGE], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { method: adminPath("replayDeadLetters").slice(1) } }],
   ["Settle, which is not served", [BrokerServiceService.settle.path, Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET" }],
   ["a method that nobody knows", ["/tidemark.v1.BrokerService/Steal", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],

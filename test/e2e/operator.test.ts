@@ -1,10 +1,8 @@
 import { status as Code } from "@grpc/grpc-js";
-import type { ServiceError } from "@grpc/grpc-js";
 import { expect } from "chai";
 import type { DisconnectClientResponse, GetServerInfoResponse } from "../../generated/tidemark/v1/admin_service.js";
 import { Durability } from "../../generated/tidemark/v1/message.js";
-import { callEnd } from "../support/raw-calls.js";
-import type { CallEnd } from "../support/raw-calls.js";
+import { callEnd, refusal } from "../support/raw-calls.js";
 import { startTestServer } from "../support/server.js";
 import type { TestServer } from "../support/server.js";
 import { answer } from "../support/stubs.js";
@@ -22,15 +20,6 @@ describe("an operator", () => {
   afterEach(async () => {
     await server.close();
   });
-
-  async function refusal(work: Promise<unknown>): Promise<CallEnd> {
-    try {
-      await work;
-    } catch (error) {
-      return callEnd(error as ServiceError);
-    }
-    throw new Error("it went through");
-  }
 
   async function refusesField(field: string, work: Promise<unknown>): Promise<void> {
     const end = await refusal(work);

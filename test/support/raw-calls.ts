@@ -1,5 +1,5 @@
 import { Metadata } from "@grpc/grpc-js";
-import type { Client, ClientDuplexStream, StatusObject } from "@grpc/grpc-js";
+import type { Client, ClientDuplexStream, ServiceError, StatusObject } from "@grpc/grpc-js";
 import { decodeStatusDetails } from "../../src/client/status-details.js";
 import { within } from "./condition.js";
 
@@ -77,4 +77,14 @@ export function callEnd(status: Pick<StatusObject, "code" | "details" | "metadat
   const [details] = status.metadata.get("grpc-status-details-bin");
   const { reason, metadata } = decodeStatusDetails(details instanceof Buffer ? details : undefined);
   return { code: status.code, details: status.details, reason, metadata };
+}
+
+/** How a call ended that must not succeed. */
+export async function refusal(work: Promise<unknown>): Promise<CallEnd> {
+  try {
+    await work;
+  } catch (error) {
+    return callEnd(error as ServiceError);
+  }
+  throw new Error("it went through");
 }

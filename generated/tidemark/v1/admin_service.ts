@@ -343,7 +343,10 @@ export interface PeekMessagesRequest {
     /** With the first message published at this time or later. */
     { $case: "fromTime"; value: Timestamp }
     | //
-    /** With the message that has this many matching ones behind it, itself included: the end of the queue. */
+    /**
+     * With the message that has this many matching ones behind it, itself included: the end of the queue.
+     * At least 1. Counted back over at most 65,536 chunks; with fewer matching ones in them, from there on.
+     */
     { $case: "lastMessages"; value: number }
     | undefined;
   /** Only events that match one of these patterns; empty: all. */
@@ -360,7 +363,8 @@ export interface PeekMessagesRequest {
 export interface PeekMessagesResponse {
   /**
    * By growing offset. May be empty although there is more: a filter that seldom matches is looked for
-   * piece by piece.
+   * piece by piece, in up to 4,096 chunks and 16 MiB a call. Ends before what cannot be read: the next call
+   * says so.
    */
   messages: Message[];
   /** Where to go on, as from_offset; 0: the end was reached. */

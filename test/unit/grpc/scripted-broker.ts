@@ -1,4 +1,5 @@
 import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { PeekPage } from "../../../src/broker/peek.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import type { Durability } from "../../../src/ports/engine.js";
@@ -104,6 +105,10 @@ export class ScriptedBroker implements BrokerApi {
 
   disconnectClient(): ClientInfo {
     throw unscriptedError();
+  }
+
+  peek(): Promise<PeekPage> {
+    return unscripted();
   }
 
   serverFacts(): ServerFacts {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { BrokerError } from "../../../src/core/errors.js";
-import { clampedNumber, duration, durationMs, exactNumber, timestamp } from "../../../src/grpc/wire-numbers.js";
+import { clampedNumber, duration, durationMs, exactNumber, timestamp, wallTimeMs } from "../../../src/grpc/wire-numbers.js";
 
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -44,6 +44,22 @@ describe("numbers of the wire", () => {
   ] as const) {
     it(`refuse a duration that is ${title}, naming both limits`, () => {
       expect(() => durationMs("ack_timeout", value, 100, 2_000)).to.throw(BrokerError, /ack_timeout .*100 ms to 2000 ms/);
+    });
+  }
+
+  it("round a time up to whole milliseconds, before 1970 too", () => {
+    expect(wallTimeMs("x", { seconds: 1n, nanos: 1 })).to.equal(1_001);
+    expect(wallTimeMs("x", { seconds: -1n, nanos: 999_000_000 })).to.equal(-1);
+  });
+
+  for (const [title, value] of [
+    ["before the year 1", { seconds: -62_135_596_801n, nanos: 0 }],
+    ["after the year 9999", { seconds: 253_402_300_800n, nanos: 0 }],
+    ["negative in its nanos", { seconds: 1n, nanos: -1 }],
+    ["of a whole second of nanos", { seconds: 1n, nanos: 1_000_000_000 }],
+  ] as const) {
+    it(`refuse a time that is ${title}`, () => {
+      expect(() => wallTimeMs("from_time", value)).to.throw(BrokerError, /from_time .*years 1 to 9999/);
     });
   }
 
