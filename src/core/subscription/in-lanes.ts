@@ -8,7 +8,7 @@ import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import { LaneHandOut } from "./lane-hand-out.js";
-import { Lanes, type Lane, type LaneEntry } from "./lanes.js";
+import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
 import { hasHistory } from "./trouble.js";
@@ -115,9 +115,7 @@ export class InLanes implements DeliveryOrder {
   }
 
   sessionChanged(session: SessionState): void {
-    for (const lane of this.lanes.values()) {
-      if (lane.behind > 0 && lane.entries[0]?.session === session) this.handingOut.mayResume(lane);
-    }
+    this.handingOut.sessionChanged(session);
   }
 
   /** What was acked behind an unsettled message comes again: its verdict was never confirmed. */
@@ -129,9 +127,7 @@ export class InLanes implements DeliveryOrder {
   }
 
   handedOutThrough(through: Offset): boolean {
-    if (this.state.next <= through) return false;
-    for (const lane of this.lanes.values()) if (lane.behind > 0 && lane.resumeFrom <= through) return false;
-    return true;
+    return this.state.next > through && !this.lanes.anyBehindThrough(through);
   }
 
   waitingFor(session: SessionState): WaitingFor | undefined {
@@ -162,7 +158,7 @@ export class InLanes implements DeliveryOrder {
   private concluded(first: Offset, last: Offset, owed: Confirmation | undefined, conclude: (entry: LaneEntry) => void): void {
     for (let at: Offset = first; at <= last; at = offset(at + 1)) {
       const lane = this.lanes.holder(at);
-      const entry = lane?.entries.find((each) => each.offset === at);
+      const entry = lane?.entries[entryIndex(lane, at)];
       if (lane === undefined || entry === undefined) continue;
       entry.status = "concluded";
       entry.conclude = () => { conclude(entry); };
@@ -192,7 +188,7 @@ export class InLanes implements DeliveryOrder {
 
   /** One message comes back; the later ones of its lane are recalled. */
   private takeBack(lane: Lane, at: Offset, how: Return, recall: { session: SessionState; runs: DeliveryRun[]; cause: DeliveryCause }[]): void {
-    const index = lane.entries.findIndex((entry) => entry.offset === at);
+    const index = entryIndex(lane, at);
     const session = lane.entries[index]?.session;
     if (session === undefined) return;
     this.keepReturn(at, how);
@@ -228,7 +224,7 @@ export class InLanes implements DeliveryOrder {
       const { attempt, deliveryCount, lastReason } = batch.facts;
       this.keepReturn(at, { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined });
     }
-    this.handingOut.mayResume(lane);
+    this.handingOut.goesBack(lane);
   }
 
   private keepReturn(at: Offset, how: Return): void {

@@ -4,6 +4,7 @@ import type { Return } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { Lane, LaneEntry, Lanes } from "./lanes.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
+import { ResumableLanes } from "./resumable-lanes.js";
 import type { SessionState } from "./session-state.js";
 import { SessionTurns } from "./session-turns.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -32,12 +33,20 @@ type Placing =
 export class LaneHandOut {
   private readonly turns: SessionTurns;
   private readonly drafts = new Map<SessionState, OpenDraft>();
-  /** Lanes with something behind that may go on: what they wait for, if anything, is found out when they are looked at. */
-  private readonly candidates = new Set<Lane>();
-  /** Lanes to look at again in the next run: what they wait for does not say when it comes. */
-  private readonly nextRun: Lane[] = [];
+  /** What they wait for, if anything, is found out when they are looked at. */
+  private readonly candidates = new ResumableLanes();
+  /** Lanes whose next message waits for its retry to be due, by that message. */
+  private readonly dueLater = new Map<Offset, Lane>();
+  /** Lanes that would go deeper if the session that holds them had room. */
+  private readonly fullHolders = new Map<SessionState, Set<Lane>>();
+  /** Lanes whose next message is suspect and waits for a session with nothing in flight. */
+  private readonly suspects = new Set<Lane>();
+  /** Where the last sweep was in the log: the next one mostly goes on nearby. */
+  private lastSwept: Offset | undefined;
   /** Lanes whose next message goes out when the cursor with its new count is durable. */
   private awaiting: { readonly lane: Lane; readonly version: number }[] = [];
+  /** The durable version up to which those were resumed. */
+  private countedThrough = 0;
   private now!: MonotonicMs;
   private effects!: Effect[];
 
@@ -55,12 +64,27 @@ export class LaneHandOut {
 
   /** Something that this lane may have waited for has happened. */
   mayResume(lane: Lane): void {
+    this.waitForRoom(lane, undefined);
     if (lane.behind > 0) this.candidates.add(lane);
+  }
+
+  /** Messages of this lane came back: it goes on further up than it was. */
+  goesBack(lane: Lane): void {
+    this.waitForRoom(lane, undefined);
+    if (lane.behind > 0) this.candidates.addAgain(lane);
   }
 
   /** The retry of this message is due. */
   mayResumeAt(message: Offset): void {
-    for (const lane of this.lanes.values()) if (lane.behind > 0 && lane.resumeFrom === message) this.candidates.add(lane);
+    const lane = this.dueLater.get(message);
+    this.dueLater.delete(message);
+    if (lane?.resumeFrom === message) this.mayResume(lane);
+  }
+
+  /** A session may take more, or other, than before. */
+  sessionChanged(session: SessionState): void {
+    if (!session.canTake) return;
+    for (const lane of this.fullHolders.get(session) ?? []) this.mayResume(lane);
   }
 
   /** How many more messages may be in flight, wait for a retry, or be first of a lane with nothing in flight. */
@@ -73,50 +97,63 @@ export class LaneHandOut {
     this.now = now;
     this.effects = effects;
     this.turns.begin();
-    for (const lane of this.nextRun.splice(0)) this.mayResume(lane);
-    const durable = this.awaiting.filter(({ version }) => version <= state.durableVersion);
-    if (durable.length > 0) {
-      this.awaiting = this.awaiting.filter(({ version }) => version > state.durableVersion);
-      for (const { lane } of durable) this.mayResume(lane);
-    }
+    this.resumeSuspects();
+    this.resumeCounted();
     state.passFiltered();
     const behind = this.sweep();
     const fresh = this.takeNew(waitingRetries);
     this.sendAll();
     state.wants(behind ?? fresh, effects);
-    state.loaded.keep(state.next, behind === undefined ? [] : [behind]);
+    state.loaded.keep(state.next, this.lanes.anyBehind ? [behind, this.lastSwept].filter((needed) => needed !== undefined) : []);
+  }
+
+  /** As many suspects as sessions have nothing in flight. While there is none, one session is kept free for them. */
+  private resumeSuspects(): void {
+    if (this.suspects.size === 0) return;
+    let idle = this.turns.idleCount;
+    if (idle === 0) this.turns.reserve();
+    for (const lane of this.suspects) {
+      if (idle-- <= 0) return;
+      this.suspects.delete(lane);
+      this.mayResume(lane);
+    }
+  }
+
+  /** What had to wait until its new count was durable. */
+  private resumeCounted(): void {
+    const { durableVersion } = this.state;
+    if (this.awaiting.length === 0 || durableVersion === this.countedThrough) return;
+    this.countedThrough = durableVersion;
+    const { awaiting } = this;
+    this.awaiting = awaiting.filter(({ version }) => version > durableVersion);
+    for (const { lane, version } of awaiting) if (version <= durableVersion) this.mayResume(lane);
   }
 
   /** One pass over the log for all candidates. Returns the offset whose chunk it lacks. */
   private sweep(): Offset | undefined {
-    const { state } = this;
-    let at = this.sweepStart();
+    const { state, candidates } = this;
+    let at = candidates.start;
     while (at !== undefined && at < state.next) {
       if (this.turns.nextTaker() === undefined) {
-        this.sweptTo(at);
+        candidates.sweptTo(at);
         return undefined;
       }
       const loaded = state.loaded.find(at);
       if (loaded?.chunk.body === undefined && loaded?.takesNothing !== true) {
-        this.sweptTo(at);
-        return at;
+        candidates.sweptTo(at);
+        const nearest = state.loading === undefined ? candidates.nearestStart() : at;
+        if (nearest === at) return at;
+        at = nearest;
+        continue;
       }
+      this.lastSwept = at;
       if (!this.sweepChunk(loaded, at)) return undefined;
       at = offset(loaded.chunk.last + 1);
     }
     // Whatever was behind in them is gone, or was never known for certain.
-    for (const lane of this.candidates) this.lanes.emptyBehind(lane);
-    this.candidates.clear();
+    for (const lane of candidates.values()) this.lanes.emptyBehind(lane);
+    candidates.clear();
     return undefined;
-  }
-
-  private sweepStart(): Offset | undefined {
-    let start: Offset | undefined;
-    for (const lane of this.candidates) {
-      if (lane.behind === 0 || this.lanes.get(lane.hash) !== lane) this.candidates.delete(lane);
-      else if (start === undefined || lane.resumeFrom < start) start = lane.resumeFrom;
-    }
-    return start;
   }
 
   /** False when the sweep is over: no candidate is left, or no session has room. */
@@ -135,17 +172,12 @@ export class LaneHandOut {
       }
       lane.resumeFrom = at;
       if (placing === "no room") {
-        this.sweptTo(at);
+        this.candidates.sweptTo(at);
         return false;
       }
       this.candidates.delete(lane);
     }
     return this.candidates.size > 0;
-  }
-
-  /** Nothing of the candidates lies before `at`. */
-  private sweptTo(at: Offset): void {
-    for (const lane of this.candidates) if (lane.resumeFrom < at) lane.resumeFrom = at;
   }
 
   /** Looks at what was never looked at. Returns the offset whose chunk it lacks. */
@@ -191,8 +223,10 @@ export class LaneHandOut {
       this.awaiting.push({ lane, version: how.afterVersion });
       return "not now";
     }
-    // Its due time names the lane again.
-    if (how?.due !== undefined && how.due.at > this.now) return "not now";
+    if (how?.due !== undefined && how.due.at > this.now) {
+      this.dueLater.set(at, lane);
+      return "not now";
+    }
     if (how !== undefined && isSuspect(how)) return this.placeAlone(lane, loaded, index, at, how);
     const holder = lane.entries[0]?.session;
     if (holder !== undefined && !this.mayFollow(lane, holder)) return "not now";
@@ -203,7 +237,25 @@ export class LaneHandOut {
 
   /** The lane's next message may join those in flight: same session, depth to spare, nothing burying or suspect before it. */
   private mayFollow(lane: Lane, holder: SessionState): boolean {
-    return lane.entries.length < holder.laneDepth && lane.entries[0]?.status !== "burying" && this.turns.mayTake(holder);
+    if (lane.entries.length >= holder.laneDepth || lane.entries[0]?.status === "burying") return false;
+    if (this.turns.mayTake(holder)) return true;
+    this.waitForRoom(lane, holder);
+    return false;
+  }
+
+  private waitForRoom(lane: Lane, holder: SessionState | undefined): void {
+    const before = lane.waitsForRoomOf;
+    if (before === holder) return;
+    lane.waitsForRoomOf = holder;
+    if (before !== undefined) {
+      const lanes = this.fullHolders.get(before);
+      lanes?.delete(lane);
+      if (lanes?.size === 0) this.fullHolders.delete(before);
+    }
+    if (holder === undefined) return;
+    const lanes = this.fullHolders.get(holder);
+    if (lanes === undefined) this.fullHolders.set(holder, new Set([lane]));
+    else lanes.add(lane);
   }
 
   private placeAlone(lane: Lane, loaded: LoadedChunk, index: number, at: Offset, how: Return): Placing {
@@ -212,7 +264,7 @@ export class LaneHandOut {
     const session = this.turns.idleTaker();
     if (session === undefined) {
       this.turns.reserve();
-      this.nextRun.push(lane);
+      this.suspects.add(lane);
       return "not now";
     }
     this.draft(session, lane, loaded, index, at, how);

@@ -29,6 +29,8 @@ export interface Lane {
   behind: number;
   /** Where to look for the first of them. */
   resumeFrom: Offset;
+  /** The session that holds it and has no room for what is behind. */
+  waitsForRoomOf: SessionState | undefined;
 }
 
 /** Stale heap entries that are always tolerated. */
@@ -45,7 +47,11 @@ export class Lanes {
   /** Holds stale entries too: a lane's own `first` decides. Built anew when they outnumber the lanes. */
   private firsts = firstsHeap();
   private behindTotal = 0;
+  /** Lanes of which it is not known how much is behind. */
+  private uncounted = 0;
   private handingOut = 0;
+  /** The lane that was found behind last. */
+  private laggard: Lane | undefined;
 
   /** Lanes that have nothing in flight, only messages behind. */
   get stalled(): number {
@@ -63,8 +69,20 @@ export class Lanes {
 
   /** True when a lane has something left to hand out. */
   get anyBehind(): boolean {
-    if (this.behindTotal > 0) return true;
-    for (const lane of this.lanes.values()) if (lane.behind > 0) return true;
+    return this.behindTotal > 0 || this.uncounted > 0;
+  }
+
+  /** True when a lane has something left to hand out that may lie at `through` or before. */
+  anyBehindThrough(through: Offset): boolean {
+    // Asked at each step, and mostly the answer is the same lane.
+    if (this.laggard !== undefined && isBehind(this.laggard, through)) return true;
+    this.laggard = undefined;
+    if (!this.anyBehind) return false;
+    for (const lane of this.lanes.values()) {
+      if (!isBehind(lane, through)) continue;
+      this.laggard = lane;
+      return true;
+    }
     return false;
   }
 
@@ -92,7 +110,7 @@ export class Lanes {
 
   /** Begins a lane at its first unsettled message. */
   begin(hash: bigint, first: Offset, behind: number): Lane {
-    const lane: Lane = { hash, first, entries: [], behind: 0, resumeFrom: first };
+    const lane: Lane = { hash, first, entries: [], behind: 0, resumeFrom: first, waitsForRoomOf: undefined };
     this.lanes.set(hash, lane);
     this.note(lane);
     this.setBehind(lane, behind);
@@ -166,8 +184,27 @@ export class Lanes {
   }
 
   private setBehind(lane: Lane, behind: number): void {
-    if (lane.behind !== Infinity) this.behindTotal -= lane.behind;
+    if (lane.behind === Infinity) this.uncounted--;
+    else this.behindTotal -= lane.behind;
     lane.behind = behind;
-    if (behind !== Infinity) this.behindTotal += behind;
+    if (behind === Infinity) this.uncounted++;
+    else this.behindTotal += behind;
   }
+}
+
+function isBehind(lane: Lane, through: Offset): boolean {
+  return lane.behind > 0 && lane.resumeFrom <= through;
+}
+
+/** Where an offset stands among the entries of a lane; -1 when it is not handed out. */
+export function entryIndex(lane: Lane, at: Offset): number {
+  const { entries } = lane;
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as LaneEntry).offset < at) low = middle + 1;
+    else high = middle;
+  }
+  return entries[low]?.offset === at ? low : -1;
 }

@@ -39,10 +39,15 @@ export class SessionTurns {
 
   /** A session with nothing in flight, for a suspect. */
   idleTaker(): SessionState | undefined {
-    for (const session of this.state.sessions.values()) {
-      if (session.inFlightMessages === 0 && session.canTake) return session;
-    }
+    for (const session of this.state.sessions.values()) if (isIdle(session)) return session;
     return undefined;
+  }
+
+  /** How many suspects could go out. */
+  get idleCount(): number {
+    let count = 0;
+    for (const session of this.state.sessions.values()) if (isIdle(session)) count++;
+    return count;
   }
 
   /** Keeps the session with the least in flight free of other messages until a suspect can go to it. */
@@ -52,4 +57,8 @@ export class SessionTurns {
       if (this.reserved === undefined || session.inFlightMessages < this.reserved.inFlightMessages) this.reserved = session;
     }
   }
+}
+
+function isIdle(session: SessionState): boolean {
+  return session.inFlightMessages === 0 && session.canTake;
 }

@@ -202,6 +202,25 @@ describe("lanes", () => {
     expect(harness.machine.counts().committedOffset).to.equal(harness.head);
   });
 
+  it("cost a step what happens in it, not what lags: 100,000 lanes behind a full window", () => {
+    const harness = new SubscriptionHarness({ ...ORDERED, maxUnsettled: 1_000_000 }, false);
+    const lanes = 100_000;
+    for (let start = 0; start < 2 * lanes; start += 1_000) publish(harness, ...Array.from({ length: 1_000 }, (_, i) => (start + i) % lanes));
+    harness.open("first", { flow: window(lanes), maxBatchMessages: 1_000 });
+    harness.end("first", true);
+    harness.open("a", { flow: window(10) });
+    let seen = harness.received.findIndex((batch) => batch.session === "a");
+    let acked = 0;
+    // One look at every lane in each step would be a thousand million looks.
+    while (acked < 10_000) {
+      for (const at of harness.received[seen++]?.offsets ?? []) {
+        harness.ack("a", at);
+        acked++;
+      }
+    }
+    expect(harness.offsetsReceived("a")).to.deep.equal(Array.from({ length: 10_010 }, (_, i) => i + 1));
+  });
+
   it("do not let one hot key starve 10,000 others", () => {
     const harness = new SubscriptionHarness(ORDERED);
     publish(harness, ...Array.from({ length: 20_000 }, () => 1));
