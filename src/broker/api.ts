@@ -17,6 +17,7 @@ import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
+import type { LeaveReason, LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
@@ -57,6 +58,11 @@ export interface BrokerApi {
   disconnectClient(session: SessionId, reason: string): ClientInfo;
   /** Looks at messages; nothing is leased or settled. Rejects with BEYOND_HEAD or CHUNK_CORRUPT. */
   peek(queue: string, query: PeekQuery): Promise<PeekPage>;
+  /**
+   * Tells who is there, and who comes, changes and goes from then on. Throws DRAINING.
+   * @param wake called, in a turn of its own, when there is something to take that there was not before
+   */
+  watchClients(filter: ClientFilter, wake: () => void): ClientWatch;
 
   serverFacts(): ServerFacts;
 }
@@ -142,8 +148,13 @@ export interface Session {
   transportChanged(ready: boolean): void;
   /** AUTO: the transport took this batch. */
   taken(batchId: number): void;
-  /** The stream is gone (cancel, reset, death): leases are free at once and count as hand-outs without a verdict. */
-  lost(): void;
+  /**
+   * The stream is gone (cancel, reset, death): leases are free at once and count as hand-outs without a verdict.
+   * @param reason as far as it can be told. Default: CANCELLED
+   */
+  lost(reason?: LossReason): void;
+  /** The edge has ended the stream with this error, for a mistake of the client or its own. Otherwise as `lost`. */
+  failed(error: BrokerError): void;
 }
 
 export interface SessionOpened {
@@ -190,6 +201,12 @@ export interface QueueInfo extends QueueSettings {
   readonly messageCount: number;
   readonly bytes: number;
   readonly subscriberCount: number;
+  /** Open sessions, those of ephemeral subscribers included. */
+  readonly clientCount: number;
+  /** Of all its subscribers. */
+  readonly deadLetterCount: number;
+  /** Of the newest message; undefined: none yet, or it is gone since before the broker started. */
+  readonly lastPublishTimeMs: WallMs | undefined;
 }
 
 export interface SubscriberInfo {
@@ -218,8 +235,56 @@ export interface ClientInfo {
   readonly subscriber: string;
   readonly events: readonly string[];
   readonly ackMode: AckMode;
+  /** It asked for no more deliveries. */
+  readonly draining: boolean;
   readonly flow: FlowWindow;
   readonly inFlightCount: number;
+  readonly inFlightBytes: number;
+  /** What its subscriber has not delivered yet, as far as counted. */
+  readonly backlogCount: number;
+  /** Why nothing goes out to it; undefined: something is on its way. */
+  readonly waitingFor: WaitingFor | undefined;
   readonly connectTimeMs: WallMs;
+  /** When the last frame came. */
+  readonly lastFrameTimeMs: WallMs;
   readonly labels: ReadonlyMap<string, string>;
+  /** Which gRPC library, as it says itself; may be empty. */
+  readonly userAgent: string;
+}
+
+/** Which sessions are watched: of one queue, of one durable subscriber of it, or all. */
+export interface ClientFilter {
+  readonly queue: string | undefined;
+  readonly subscriber: string | undefined;
+}
+
+/** The end of a session, told to whoever watches. */
+export interface ClientLeft {
+  readonly type: "left";
+  /** As it was last. */
+  readonly client: ClientInfo;
+  readonly reason: LeaveReason;
+  /** For people; may be empty. */
+  readonly detail: string;
+  readonly leaveTimeMs: WallMs;
+}
+
+/** One thing that a watch of clients tells. */
+export type ClientNews =
+  | { readonly type: "joined" | "changed"; readonly client: ClientInfo }
+  | ClientLeft
+  /** The sessions of the start are complete: so many were told. */
+  | { readonly type: "listed"; readonly count: number }
+  /** The last thing of all. */
+  | { readonly type: "over"; readonly error: BrokerError };
+
+/**
+ * A watch of clients. What is not taken waits, one thing for each session at most: its newest state, or its end. When more ends
+ * wait than sessions can be open, the watch is over with WATCH_BACKLOG.
+ */
+export interface ClientWatch {
+  /** The next thing to tell; undefined: nothing now. */
+  take(): ClientNews | undefined;
+  /** Nothing more is wanted. */
+  stop(): void;
 }

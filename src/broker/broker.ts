@@ -7,12 +7,13 @@ import type { Durability, Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
 import { Scheduler } from "./scheduler.js";
+import { endWith } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 import { TailCache } from "./tail-cache.js";
 import { WaitingPublishes } from "./waiting-publishes.js";
@@ -42,7 +43,7 @@ export class Broker implements BrokerApi {
   readonly durability: Durability;
   private readonly startTimeMs: WallMs;
   private readonly scheduler: Scheduler;
-  private readonly clients = new ClientRegistry();
+  private readonly clients: ClientRegistry;
   private readonly queues: QueueRegistry;
   private readonly waiting = new Map<string, WaitingPublishes>();
   private opening = 0;
@@ -53,6 +54,7 @@ export class Broker implements BrokerApi {
     this.durability = engine.durability;
     this.startTimeMs = clock.wall();
     this.scheduler = new Scheduler(clock);
+    this.clients = new ClientRegistry(clock, turns, SESSIONS_MAX);
     this.queues = new QueueRegistry({
       ...{ engine, clock, turns, random, journal, settings },
       scheduler: this.scheduler,
@@ -160,13 +162,19 @@ export class Broker implements BrokerApi {
     }
     const last = found.info();
     const words = reason === "" ? "" : `: ${reason}`;
-    found.end(new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session }), false);
+    const error = new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session });
+    found.end({ reason: "DISCONNECTED", detail: reason, error });
     this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
     return last;
   }
 
   async peek(queue: string, query: PeekQuery): Promise<PeekPage> {
     return (await this.existing(queue)).peek(query);
+  }
+
+  watchClients(filter: ClientFilter, wake: () => void): ClientWatch {
+    this.checkRunning();
+    return this.clients.watch(filter, wake);
   }
 
   serverFacts(): ServerFacts {
@@ -221,7 +229,8 @@ export class Broker implements BrokerApi {
     await this.within(graceMs, (done) => {
       this.clients.whenEmpty(done);
     });
-    for (const session of this.clients.all()) session.end(drainingError(), true);
+    for (const session of this.clients.all()) session.end(endWith(drainingError()));
+    this.clients.closeWatches(drainingError());
     const inTime = await this.within(LAST_COMMIT_MS, (done) => {
       void Promise.all(this.queues.opened().map((queue) => queue.flush())).then(done);
     });

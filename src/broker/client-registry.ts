@@ -1,11 +1,24 @@
+import type { BrokerError } from "../core/errors.js";
 import type { SessionId } from "../core/session.js";
-import type { ClientInfo } from "./api.js";
+import type { Clock } from "../ports/clock.js";
+import type { Turns } from "../ports/turns.js";
+import type { ClientFilter, ClientInfo, ClientWatch } from "./api.js";
+import { WatchedClients } from "./client-watch.js";
 import type { LiveSession } from "./live-session.js";
+import type { SessionEnd } from "./session-end.js";
 
-/** Every open session of the broker, for whoever asks who is connected. */
+/** Every open session of the broker, for whoever asks who is connected, once or for as long as they like. */
 export class ClientRegistry {
   private readonly sessions = new Map<SessionId, LiveSession>();
+  private readonly watches = new Set<WatchedClients>();
   private emptied: (() => void)[] = [];
+
+  /** @param sessionsMax how many sessions there may be, and so how many can end at once */
+  constructor(
+    private readonly clock: Clock,
+    private readonly turns: Turns,
+    private readonly sessionsMax: number,
+  ) {}
 
   get size(): number {
     return this.sessions.size;
@@ -13,10 +26,22 @@ export class ClientRegistry {
 
   add(session: LiveSession): void {
     this.sessions.set(session.id, session);
+    for (const watch of this.watches) watch.joined(session);
   }
 
-  remove(id: SessionId): void {
-    this.sessions.delete(id);
+  /** Something about an open session is not as it was, other than its counts. */
+  changed(session: LiveSession): void {
+    if (!this.sessions.has(session.id)) return;
+    for (const watch of this.watches) watch.changed(session);
+  }
+
+  /** The session has ended; nothing that it held has been given back yet. */
+  remove(session: LiveSession, end: SessionEnd): void {
+    if (!this.sessions.delete(session.id)) return;
+    if (this.watches.size > 0) {
+      const leaveTimeMs = this.clock.wall();
+      for (const watch of this.watches) watch.left(session, end, leaveTimeMs);
+    }
     if (this.sessions.size > 0) return;
     const { emptied } = this;
     this.emptied = [];
@@ -46,5 +71,17 @@ export class ClientRegistry {
       .sort((a, b) => (a.id < b.id ? -1 : 1))
       .slice(0, limit)
       .map((session) => session.info());
+  }
+
+  /** See BrokerApi.watchClients. */
+  watch(filter: ClientFilter, wake: () => void): ClientWatch {
+    const watch = new WatchedClients(this.all(), filter, this.sessionsMax, this.turns, wake, (over) => this.watches.delete(over));
+    this.watches.add(watch);
+    return watch;
+  }
+
+  /** Ends every watch with this error, behind what it has not told yet. */
+  closeWatches(error: BrokerError): void {
+    for (const watch of this.watches) watch.close(error);
   }
 }

@@ -2,12 +2,14 @@ import { BrokerError } from "../core/errors.js";
 import type { BatchFacts, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, WaitingFor } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Fact } from "../core/subscription/facts.js";
-import { monotonicMs, offset, OFFSET_MAX } from "../core/units.js";
+import { monotonicMs, offset, OFFSET_MAX, wallMs } from "../core/units.js";
 import type { MonotonicMs, Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { ClientInfo, Session, SessionSink } from "./api.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
-import { effectiveFlow } from "./session-terms.js";
+import { endWith, plainEnd } from "./session-end.js";
+import type { LossReason, SessionEnd } from "./session-end.js";
+import { effectiveFlow, sameFlow } from "./session-terms.js";
 import type { SessionTerms } from "./session-terms.js";
 import type { BrokerSettings } from "./settings.js";
 
@@ -29,12 +31,13 @@ export interface SessionHome {
   readonly events: readonly string[];
   post(fact: Fact): void;
   inFlight(session: SessionId): number;
+  inFlightBytes(session: SessionId): number;
   waitingFor(session: SessionId): WaitingFor | undefined;
   backlogCount(): number;
   committedOffset(): Offset;
   headOffset(): Offset;
-  /** The session is over; `graceful` as in the fact `session_ended`. Called once. */
-  sessionOver(session: LiveSession, graceful: boolean): void;
+  /** The session is over. Called once. */
+  sessionOver(session: LiveSession, end: SessionEnd): void;
 }
 
 /** What a session works with besides its home. */
@@ -42,6 +45,8 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly settings: BrokerSettings;
+  /** Something that watchers of clients are told has changed. */
+  readonly changed: (session: LiveSession) => void;
 }
 
 /** One open session: the client's frames go in as facts, the subscription's effects come out through the sink. */
@@ -58,6 +63,8 @@ export class LiveSession implements Session {
   private everSettled = false;
   private over = false;
   private clientFinished = false;
+  /** The client asked for no more deliveries. */
+  private draining = false;
   /** What the stream ends with when the session is done: nothing, or that the server goes away. */
   private endsWith: BrokerError | undefined;
 
@@ -91,7 +98,8 @@ export class LiveSession implements Session {
   }
 
   info(): ClientInfo {
-    const { clientId, peer, queue, subscriber, ackMode, labels } = this.open;
+    const { clientId, peer, queue, subscriber, ackMode, labels, userAgent } = this.open;
+    const now = this.parts.clock.now();
     return {
       sessionId: this.id,
       clientId,
@@ -100,10 +108,16 @@ export class LiveSession implements Session {
       subscriber,
       events: this.home.events,
       ackMode,
+      draining: this.draining,
       flow: this.flowNow,
       inFlightCount: this.home.inFlight(this.id),
+      inFlightBytes: this.home.inFlightBytes(this.id),
+      backlogCount: this.home.backlogCount(),
+      waitingFor: this.home.waitingFor(this.id),
       connectTimeMs: this.connectTimeMs,
+      lastFrameTimeMs: wallMs(now.wallMs - (now.monotonicMs - this.lastHeard)),
       labels,
+      userAgent,
     };
   }
 
@@ -115,12 +129,17 @@ export class LiveSession implements Session {
 
   flow(window: FlowWindow): void {
     if (this.over) return;
+    const before = this.flowNow;
     this.flowNow = effectiveFlow(window, this.parts.settings);
     this.post({ type: "flow_changed", session: this.id, flow: this.flowNow });
+    if (!sameFlow(before, this.flowNow)) this.parts.changed(this);
   }
 
   drain(): void {
-    this.post({ type: "drain_requested", session: this.id });
+    if (this.over || this.draining) return;
+    this.draining = true;
+    this.parts.changed(this);
+    this.stopDeliveries();
   }
 
   ping(): void {
@@ -137,7 +156,7 @@ export class LiveSession implements Session {
     if (this.over || this.open.ackMode === "AUTO") return;
     this.clientFinished = true;
     // A drained session is finished when nothing is held and every answer was given; this gives back what is held.
-    this.drain();
+    this.stopDeliveries();
     this.post({ type: "settle_received", session: this.id, requestId: RELEASE_ALL_REQUEST, settlement: RELEASE_ALL });
   }
 
@@ -150,9 +169,12 @@ export class LiveSession implements Session {
     this.post({ type: "batch_taken", session: this.id, batchId });
   }
 
-  lost(): void {
-    if (this.over) return;
-    this.leave(false);
+  lost(reason: LossReason = "CANCELLED"): void {
+    if (!this.over) this.leave(plainEnd(reason));
+  }
+
+  failed(error: BrokerError): void {
+    if (!this.over) this.leave(endWith(error));
   }
 
   /** Effects of the subscription. */
@@ -195,7 +217,7 @@ export class LiveSession implements Session {
     if (this.clientFinished && !this.everSettled) {
       this.notice("HALF_CLOSED_EXPLICIT", "the client finished sending without settling anything, so everything went back; with ack_mode AUTO a stream that only listens goes on", undefined);
     }
-    this.end(this.endsWith, true);
+    this.end(this.endOfWork());
   }
 
   /** Tells the client to go elsewhere, and lets it finish what it holds. */
@@ -204,21 +226,32 @@ export class LiveSession implements Session {
     this.endsWith = error;
     this.sent();
     this.sink.goingAway(graceMs, reconnectAfterMs, error.message);
-    this.drain();
+    this.stopDeliveries();
   }
 
   /** Ends the session from the server's side. */
-  end(error: BrokerError | undefined, graceful: boolean): void {
+  end(end: SessionEnd): void {
     if (this.over) return;
-    this.leave(graceful);
-    this.sink.end(error);
+    this.leave(end);
+    this.sink.end(end.error);
   }
 
-  private leave(graceful: boolean): void {
+  /** Nothing is held and nothing more will come: why that is. */
+  private endOfWork(): SessionEnd {
+    if (this.endsWith !== undefined) return endWith(this.endsWith);
+    if (this.clientFinished) return plainEnd("HALF_CLOSED");
+    return plainEnd(this.draining ? "DRAINED" : "STOP_REACHED");
+  }
+
+  private stopDeliveries(): void {
+    this.post({ type: "drain_requested", session: this.id });
+  }
+
+  private leave(end: SessionEnd): void {
     this.over = true;
     this.heartbeatAlarm.clear();
     this.silenceAlarm.clear();
-    this.home.sessionOver(this, graceful);
+    this.home.sessionOver(this, end);
   }
 
   private post(fact: Fact): void {
@@ -261,10 +294,11 @@ export class LiveSession implements Session {
     }
     const { clientTimeoutMs } = this.terms;
     this.end(
-      new BrokerError("CLIENT_TIMEOUT", `no frame came for ${clientTimeoutMs} ms, the client_timeout of this session: send a ping more often`, {
-        client_timeout_ms: String(clientTimeoutMs),
-      }),
-      false,
+      endWith(
+        new BrokerError("CLIENT_TIMEOUT", `no frame came for ${clientTimeoutMs} ms, the client_timeout of this session: send a ping more often`, {
+          client_timeout_ms: String(clientTimeoutMs),
+        }),
+      ),
     );
   }
 }

@@ -1,7 +1,7 @@
 import { BrokerError } from "../core/errors.js";
 import type { OpenSession } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
-import type { Offset } from "../core/units.js";
+import type { Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
@@ -46,14 +46,17 @@ export class Queue {
   private readonly trimmer: Trimmer;
   private readonly tail: QueueTail;
   private closedBy: BrokerError | undefined;
+  private lastPublishTimeMs: WallMs | undefined;
 
   private constructor(
     private readonly record: QueueRecord,
     private readonly log: Log,
     private readonly parts: QueueParts,
     dedup: DedupIndex,
-    lastTimeMs: ReturnType<Clock["wall"]>,
+    /** Publish time of the newest message that is there; 0: there is none. */
+    lastTimeMs: WallMs,
   ) {
+    this.lastPublishTimeMs = lastTimeMs === 0 ? undefined : lastTimeMs;
     const { engine, clock, scheduler, turns, journal, settings } = parts;
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
@@ -70,8 +73,8 @@ export class Queue {
       cursorSaved: () => {
         this.trimmer.somethingChanged();
       },
-      sessionOver: (id) => {
-        parts.clients.remove(id);
+      sessionOver: (session, end) => {
+        parts.clients.remove(session, end);
       },
     });
     const scope = {
@@ -137,7 +140,12 @@ export class Queue {
     mayOpen();
     if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
     const terms = sessionTerms(open, settings);
-    const session = new LiveSession(random.id(), open, terms, sink, driver, { clock, scheduler, settings });
+    const session = new LiveSession(random.id(), open, terms, sink, driver, {
+      ...{ clock, scheduler, settings },
+      changed: (changed) => {
+        clients.changed(changed);
+      },
+    });
     clients.add(session);
     sink.opened({
       sessionId: session.id,
@@ -176,6 +184,9 @@ export class Queue {
       messageCount: messages,
       bytes,
       subscriberCount: this.subscribers.count,
+      clientCount: this.subscribers.sessionCount,
+      deadLetterCount: this.subscribers.deadLetterCount,
+      lastPublishTimeMs: this.lastPublishTimeMs,
     };
   }
 
@@ -233,6 +244,7 @@ export class Queue {
   private appended(chunks: readonly ChunkRecord[]): void {
     if (this.subscribers.isAwake) for (const { chunk } of chunks) this.tail.push(chunk);
     else this.tail.clear();
+    this.lastPublishTimeMs = chunks[chunks.length - 1]?.chunk.lastTimeMs ?? this.lastPublishTimeMs;
     this.subscribers.headAdvanced();
     this.trimmer.somethingChanged();
   }

@@ -33,6 +33,10 @@ export function effectiveFlow(flow: FlowWindow, settings: BrokerSettings): FlowW
   };
 }
 
+export function sameFlow(a: FlowWindow, b: FlowWindow): boolean {
+  return a.maxMessages === b.maxMessages && a.maxBytes === b.maxBytes && a.paused === b.paused;
+}
+
 function orDefault(value: number, otherwise: number, max: number): number {
   return clamp(value === 0 ? otherwise : value, 1, max);
 }

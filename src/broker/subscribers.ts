@@ -1,6 +1,6 @@
 import { BrokerError } from "../core/errors.js";
 import { EventFilter } from "../core/event-filter.js";
-import type { OpenSession, SessionId, StartPoint } from "../core/session.js";
+import type { OpenSession, StartPoint } from "../core/session.js";
 import { Subscription } from "../core/subscription/subscription.js";
 import type { SubscriptionSettings } from "../core/subscription/subscription.js";
 import { offset } from "../core/units.js";
@@ -34,7 +34,7 @@ export interface SubscribersParts extends DriverParts {
   readonly changed: () => void;
   /** A committed offset may have moved. */
   readonly cursorSaved: () => void;
-  readonly sessionOver: (id: SessionId) => void;
+  readonly sessionOver: DriverOwner["sessionOver"];
 }
 
 /** One durable subscriber that is loaded. */
@@ -89,6 +89,19 @@ export class Subscribers {
 
   get count(): number {
     return this.durable.size;
+  }
+
+  /** Open sessions, of durable and ephemeral subscribers. */
+  get sessionCount(): number {
+    let count = 0;
+    for (const driver of this.awake) count += driver.sessionCount;
+    return count;
+  }
+
+  get deadLetterCount(): number {
+    let count = 0;
+    for (const { driver } of this.durable.values()) count += driver.deadLetterCount;
+    return count;
   }
 
   /** The filters of all durable subscribers. */

@@ -19,6 +19,8 @@ import { CursorWriter } from "./cursor-writer.js";
 import type { DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
 import type { LiveSession, SessionHome } from "./live-session.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
+import { endWith, isGraceful } from "./session-end.js";
+import type { SessionEnd } from "./session-end.js";
 import type { QueueTail } from "./tail-cache.js";
 
 /** Loading a subscriber again takes a few reads. */
@@ -45,7 +47,8 @@ export interface DriverOwner {
   emptied(driver: SubscriptionDriver): void;
   /** The driver is over, its sessions are ended: what is stored has to be loaded again. */
   cursorLost(driver: SubscriptionDriver): void;
-  sessionOver(id: SessionId): void;
+  /** Told before anything that the session held is given back. */
+  sessionOver(session: LiveSession, end: SessionEnd): void;
 }
 
 /**
@@ -127,6 +130,10 @@ export class SubscriptionDriver implements SessionHome {
     return this.machine.inFlight(session);
   }
 
+  inFlightBytes(session: SessionId): number {
+    return this.machine.inFlightBytes(session);
+  }
+
   waitingFor(session: SessionId): WaitingFor | undefined {
     return this.machine.waitingFor(session);
   }
@@ -159,10 +166,10 @@ export class SubscriptionDriver implements SessionHome {
   }
 
   /** A session ended, whoever ended it. */
-  sessionOver(session: LiveSession, graceful: boolean): void {
+  sessionOver(session: LiveSession, end: SessionEnd): void {
     if (!this.sessions.delete(session.id)) return;
-    this.owner.sessionOver(session.id);
-    this.post({ type: "session_ended", session: session.id, graceful });
+    this.owner.sessionOver(session, end);
+    this.post({ type: "session_ended", session: session.id, graceful: isGraceful(end.reason) });
     if (this.sessions.size === 0) this.owner.emptied(this);
   }
 
@@ -191,7 +198,7 @@ export class SubscriptionDriver implements SessionHome {
 
   /** Ends every session with this error, then stops for good. What is stored stays. */
   close(error: BrokerError): void {
-    for (const session of [...this.sessions.values()]) session.end(error, true);
+    for (const session of [...this.sessions.values()]) session.end(endWith(error));
     this.over = true;
     this.facts = [];
     this.alarm.clear();

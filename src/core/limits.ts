@@ -14,6 +14,7 @@ export const LIMITS = {
   headerBytesMax: 8 * KIB,
   labelsMax: 64,
   labelBytesMax: 8 * KIB,
+  userAgentBytesMax: 256,
   reasonBytesMax: 1 * KIB,
   messageBytesMax: 1 * MIB,
   batchBytesMax: 3 * MIB,

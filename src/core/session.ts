@@ -58,6 +58,8 @@ export interface OpenSession {
   readonly labels: ReadonlyMap<string, string>;
   /** For ListClients: the address that the stream came from. */
   readonly peer: string;
+  /** For ListClients: what the client's library says it is; up to 256 bytes, may be empty. */
+  readonly userAgent: string;
 }
 
 /** What a settle names: a run of one session's deliveries. `batchId` 0: whichever batch held it last. */

@@ -1,10 +1,11 @@
 import { DisconnectClientRequest, DisconnectClientResponse, ListClientsRequest, ListClientsResponse } from "../../generated/tidemark/v1/admin_service.js";
 import type { BrokerApi, ClientInfo } from "../broker/api.js";
 import { LIMITS } from "../core/limits.js";
-import { checkName, checkText, invalidField } from "../core/names.js";
+import { checkText, invalidField } from "../core/names.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { page, pageQuery } from "./paging.js";
 import { clientResource } from "./to-wire.js";
+import { clientFilter } from "./watch-clients.js";
 
 /** Who is connected. One method each: decode, check, ask the broker, encode. */
 export class ClientCalls {
@@ -12,9 +13,7 @@ export class ClientCalls {
 
   listClients(bytes: Buffer): Buffer {
     const request = decodeRequest(ListClientsRequest, "ListClientsRequest", bytes);
-    const queue = request.queue === "" ? undefined : checkName("queue", request.queue);
-    const subscriber = request.subscriber === "" ? undefined : checkName("subscriber", request.subscriber);
-    if (queue === undefined && subscriber !== undefined) throw invalidField("queue", "", "the queue of the subscriber that is asked for");
+    const { queue, subscriber } = clientFilter(request);
     const scope = `clients ${request.queue} ${request.subscriber}`;
     const query = pageQuery(scope, request.pageSize, request.pageToken);
     const found = this.clients(queue, subscriber, query.after, query.size + 1);
@@ -44,4 +43,5 @@ export class ClientCalls {
       if (last === undefined || some.length < count) return found;
       from = last.sessionId;
     }
-  }}
+  }
+}

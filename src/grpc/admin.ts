@@ -1,4 +1,4 @@
-import type { handleUnaryCall } from "@grpc/grpc-js";
+import type { handleServerStreamingCall, handleUnaryCall } from "@grpc/grpc-js";
 import {
   CreateQueueRequest,
   CreateQueueResponse,
@@ -23,20 +23,23 @@ import { checkName, checkText } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
 import { MessageCalls } from "./admin-messages.js";
+import type { AnswerCall, TrackAnswers } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { queueSettings } from "./from-wire.js";
 import { page, pageQuery } from "./paging.js";
 import { serverInfo } from "./server-info.js";
 import { queueResource, subscriberResource } from "./to-wire.js";
 import { unary, unaryAtOnce } from "./unary.js";
+import { WatchClientsCall } from "./watch-clients.js";
 
-type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
+type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer> | handleServerStreamingCall<Buffer, Buffer>>>;
 
 /**
  * The methods of AdminService that are served, by their generated names.
  * @param version of this program, as in semver.org
+ * @param track keeps the calls that do not end by themselves
  */
-export function adminHandlers(broker: BrokerApi, journal: Journal, version: string): Handlers {
+export function adminHandlers(broker: BrokerApi, journal: Journal, version: string, track: TrackAnswers): Handlers {
   const calls = new AdminCalls(broker);
   const clients = new ClientCalls(broker);
   const messages = new MessageCalls(broker);
@@ -49,6 +52,9 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
     deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
     listClients: unaryAtOnce(journal, "ListClients", (request) => clients.listClients(request)),
+    watchClients: (call: AnswerCall) => {
+      track(call, (onOver) => new WatchClientsCall(call, broker, onOver));
+    },
     disconnectClient: unaryAtOnce(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
     peekMessages: unary(journal, "PeekMessages", (request) => messages.peekMessages(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
@@ -76,8 +82,7 @@ class AdminCalls {
     const query = pageQuery("queues", request.pageSize, request.pageToken);
     const found = await this.broker.listQueues(query.after, query.size + 1);
     const { entries, nextPageToken } = page("queues", query, found, (queue) => queue.name);
-    const clientCounts = this.clientCounts();
-    const queues = entries.map((info) => queueResource(info, this.broker.durability, clientCounts.get(info.name) ?? 0));
+    const queues = entries.map((info) => this.queueResource(info));
     return encodeMessage(ListQueuesResponse, { queues, nextPageToken });
   }
 
@@ -116,14 +121,7 @@ class AdminCalls {
   }
 
   private queueResource(info: QueueInfo): Queue {
-    return queueResource(info, this.broker.durability, this.broker.listClients(info.name, undefined, Number.MAX_SAFE_INTEGER).length);
-  }
-
-  /** Open sessions by queue: one look at all of them for a page of queues. */
-  private clientCounts(): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>();
-    for (const { queue } of this.broker.listClients(undefined, undefined, Number.MAX_SAFE_INTEGER)) counts.set(queue, (counts.get(queue) ?? 0) + 1);
-    return counts;
+    return queueResource(info, this.broker.durability);
   }
 }
 

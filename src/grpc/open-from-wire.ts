@@ -10,8 +10,16 @@ import { CAPABILITIES } from "./capabilities.js";
 import { flowWindow, notBuiltYet } from "./from-wire.js";
 import { clampedNumber, durationMs, exactNumber } from "./wire-numbers.js";
 
+/** Where a stream came from, as its call says. */
+export interface SessionOrigin {
+  /** `host:port`. */
+  readonly peer: string;
+  /** The `user-agent` header, however long; empty: none. */
+  readonly userAgent: string;
+}
+
 /** A session as the broker takes it: checked, defaults filled in. BrokerError names the first bad field. */
-export function openSession(wire: WireOpen, peer: string): OpenSession {
+export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin): OpenSession {
   checkCapabilities(wire.requiredCapabilities);
   refuseWhatIsNotBuilt(wire);
   const ackMode = openAckMode(wire.ackMode);
@@ -35,6 +43,8 @@ export function openSession(wire: WireOpen, peer: string): OpenSession {
     maxInFlightPerLane: clampedOr(1, wire.maxInFlightPerLane, LIMITS.flowMessagesMax),
     labels: checkLabels("open.labels", Object.entries(wire.labels)),
     peer,
+    // Header values are ASCII: a character is a byte.
+    userAgent: userAgent.slice(0, LIMITS.userAgentBytesMax),
   };
 }
 

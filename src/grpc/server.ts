@@ -6,14 +6,16 @@ import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { adminHandlers } from "./admin.js";
-import type { OpenCall, RawCall } from "./call-flow.js";
+import type { AnswerCall, OpenCall, RawCall, TrackAnswers } from "./call-flow.js";
 import { endWithError } from "./call-flow.js";
 import { rawService } from "./codec.js";
+import { Connections } from "./connections.js";
 import { publish, publishBatch } from "./publish.js";
 import { PublishStreamCall } from "./publish-stream.js";
 import { DescriptorIndex } from "./reflection/descriptor-index.js";
 import { addReflection } from "./reflection/reflection.js";
 import { errorDetailsDescriptor, healthDescriptor, reflectionDescriptor } from "./reflection/standard-descriptors.js";
+import { asBrokerError } from "./status.js";
 import { SubscribeCall } from "./subscribe.js";
 import type { SubscribeContext } from "./subscribe.js";
 import { methodNotBuiltYet, refuse } from "./unary.js";
@@ -35,7 +37,7 @@ const SERVER_OPTIONS = {
 };
 
 /** What the server needs besides the broker. */
-export interface GrpcServerContext extends SubscribeContext {
+export interface GrpcServerContext extends Omit<SubscribeContext, "connections"> {
   /** The encoded FileDescriptorSet of the contract, imports included. */
   readonly descriptors: Uint8Array;
   /** Of this program, as in semver.org. */
@@ -47,6 +49,7 @@ export class GrpcServer {
   private readonly server = new Server(SERVER_OPTIONS);
   private readonly health = new HealthImplementation();
   private readonly openCalls = new Set<OpenCall>();
+  private readonly connections = new Connections();
   private draining: BrokerError | undefined;
 
   constructor(private readonly context: GrpcServerContext) {
@@ -63,8 +66,12 @@ export class GrpcServer {
   async listen(address: string): Promise<number> {
     const port = await new Promise<number>((resolve, reject) => {
       this.server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+        if (error === null) {
+          this.connections.watch(bound);
+          resolve(bound);
+        } else {
+          reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+        }
       });
     });
     this.setHealth("SERVING");
@@ -96,6 +103,7 @@ export class GrpcServer {
   /** Closes the socket and every connection at once, answered or not. */
   cut(): void {
     this.server.forceShutdown();
+    this.connections.stop();
   }
 
   private addServices(): void {
@@ -107,10 +115,13 @@ export class GrpcServer {
         this.track(call, (onOver) => new PublishStreamCall(call, broker, journal, onOver));
       },
       subscribe: (call: RawCall) => {
-        this.track(call, (onOver) => new SubscribeCall(call, this.context, onOver));
+        this.track(call, (onOver) => new SubscribeCall(call, { ...this.context, connections: this.connections }, onOver));
       },
     });
-    this.addService(AdminServiceService, adminHandlers(broker, journal, version));
+    const track: TrackAnswers = (call, open) => {
+      this.track(call, open);
+    };
+    this.addService(AdminServiceService, adminHandlers(broker, journal, version, track));
     const index = new DescriptorIndex();
     index.addSet(descriptors);
     index.addFile(healthDescriptor());
@@ -143,15 +154,20 @@ export class GrpcServer {
     return answer;
   }
 
-  private track(call: RawCall, open: (onOver: () => void) => OpenCall): void {
+  /** What `open` throws ends the call. */
+  private track(call: RawCall | AnswerCall, open: (onOver: () => void) => OpenCall): void {
     if (this.draining !== undefined) {
       endWithError(call, this.draining);
       return;
     }
-    const opened: OpenCall = open(() => {
-      this.openCalls.delete(opened);
-    });
-    this.openCalls.add(opened);
+    try {
+      const opened: OpenCall = open(() => {
+        this.openCalls.delete(opened);
+      });
+      this.openCalls.add(opened);
+    } catch (error) {
+      endWithError(call, asBrokerError(error, this.context.journal, call.getPath()));
+    }
   }
 
   private setHealth(status: "SERVING" | "NOT_SERVING"): void {

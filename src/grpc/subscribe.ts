@@ -9,8 +9,10 @@ import type { Journal } from "../ports/journal.js";
 import { ReadGate } from "./call-flow.js";
 import type { OpenCall, RawCall } from "./call-flow.js";
 import { decodeRequest } from "./codec.js";
+import type { Connection, Connections } from "./connections.js";
 import { flowWindow, settlement } from "./from-wire.js";
 import { openSession } from "./open-from-wire.js";
+import type { SessionOrigin } from "./open-from-wire.js";
 import { SessionFrames } from "./session-frames.js";
 import { asBrokerError } from "./status.js";
 
@@ -26,6 +28,7 @@ export interface SubscribeContext {
   readonly broker: BrokerApi;
   readonly clock: Clock;
   readonly journal: Journal;
+  readonly connections: Connections;
 }
 
 /**
@@ -38,6 +41,10 @@ export interface SubscribeContext {
 export class SubscribeCall implements OpenCall {
   private state: "waiting" | "opening" | "open" | "over" = "waiting";
   private session: Session | undefined;
+  /** What a session that opens when the call is over has to hear. */
+  private farewell: (session: Session) => void = () => undefined;
+  private readonly peer: string;
+  private readonly connection: Connection | undefined;
   private readonly frames: SessionFrames;
   private readonly gate: ReadGate<"opening" | "unread answers">;
   private cancelWake: () => void;
@@ -49,6 +56,8 @@ export class SubscribeCall implements OpenCall {
     private readonly onOver: () => void,
   ) {
     this.gate = new ReadGate(call);
+    this.peer = call.getPeer();
+    this.connection = context.connections.from(this.peer);
     this.frames = new SessionFrames(call, context.broker.durability, {
       transportChanged: (ready) => this.session?.transportChanged(ready),
       taken: (batchId) => this.session?.taken(batchId),
@@ -106,7 +115,7 @@ export class SubscribeCall implements OpenCall {
     }
     if (session === undefined) {
       if (frame.$case !== "open") throw openExpected(frame.$case);
-      this.open(openSession(frame.value, this.call.getPeer()));
+      this.open(openSession(frame.value, this.origin()));
       return;
     }
     session.heard();
@@ -145,7 +154,7 @@ export class SubscribeCall implements OpenCall {
 
   private opened(session: Session): void {
     if (this.state === "over") {
-      session.lost();
+      this.farewell(session);
       return;
     }
     this.state = "open";
@@ -167,14 +176,29 @@ export class SubscribeCall implements OpenCall {
   private lost(): void {
     if (this.state === "over") return;
     this.finish();
-    this.session?.lost();
+    const reason = this.connection?.destroyed === true ? "CONNECTION_LOST" : "CANCELLED";
+    this.leave((session) => {
+      session.lost(reason);
+    });
   }
 
   /** Ends the stream with an error of the client's making, or ours. What the session holds is free at once. */
   private fail(error: BrokerError): void {
     if (this.state === "over") return;
     this.frames.end(error);
-    this.session?.lost();
+    this.leave((session) => {
+      session.failed(error);
+    });
+  }
+
+  private leave(farewell: (session: Session) => void): void {
+    if (this.session === undefined) this.farewell = farewell;
+    else farewell(this.session);
+  }
+
+  private origin(): SessionOrigin {
+    const [userAgent = ""] = this.call.metadata.get("user-agent");
+    return { peer: this.peer, userAgent: String(userAgent) };
   }
 
   private finish(): void {

@@ -1,4 +1,5 @@
-import { Client, ClientKind } from "../../generated/tidemark/v1/client.js";
+import { Client, ClientKind, LeaveReason as WireLeaveReason } from "../../generated/tidemark/v1/client.js";
+import type { WatchClientsResponse } from "../../generated/tidemark/v1/admin_service.js";
 import { Durability as WireDurability } from "../../generated/tidemark/v1/message.js";
 import type { MessageOutcome as WireOutcome, PublishResult } from "../../generated/tidemark/v1/publish.js";
 import { Ordering as WireOrdering, Queue } from "../../generated/tidemark/v1/queue.js";
@@ -16,7 +17,8 @@ import type {
   SettleFailure as WireFailure,
 } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
-import type { ClientInfo, MessageOutcome, Ordering, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
+import type { ClientInfo, ClientNews, MessageOutcome, Ordering, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
+import type { LeaveReason } from "../broker/session-end.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, WaitingFor } from "../core/session.js";
@@ -57,6 +59,21 @@ const FAILURE_CODES: Readonly<Record<SettleFailureCode, WireFailureCode>> = {
 };
 
 const ACK_MODES: Readonly<Record<AckMode, WireAckMode>> = { EXPLICIT: WireAckMode.EXPLICIT, AUTO: WireAckMode.AUTO };
+
+const LEAVE_REASONS: Readonly<Record<LeaveReason, WireLeaveReason>> = {
+  HALF_CLOSED: WireLeaveReason.HALF_CLOSED,
+  DRAINED: WireLeaveReason.DRAINED,
+  STOP_REACHED: WireLeaveReason.STOP_REACHED,
+  CANCELLED: WireLeaveReason.CANCELLED,
+  CONNECTION_LOST: WireLeaveReason.CONNECTION_LOST,
+  CLIENT_TIMEOUT: WireLeaveReason.CLIENT_TIMEOUT,
+  DISCONNECTED: WireLeaveReason.DISCONNECTED,
+  QUEUE_DELETED: WireLeaveReason.QUEUE_DELETED,
+  SUBSCRIBER_DELETED: WireLeaveReason.SUBSCRIBER_DELETED,
+  SERVER_STOPPING: WireLeaveReason.SERVER_STOPPING,
+  CLIENT_ERROR: WireLeaveReason.CLIENT_ERROR,
+  SERVER_ERROR: WireLeaveReason.SERVER_ERROR,
+};
 
 const ORDERINGS: Readonly<Record<Ordering, WireOrdering>> = { UNORDERED: WireOrdering.UNORDERED, ORDERED: WireOrdering.ORDERED };
 
@@ -140,7 +157,7 @@ function flowControl(flow: FlowWindow): FlowControl {
   return { maxMessages: flow.maxMessages, maxBytes: BigInt(flow.maxBytes), paused: flow.paused };
 }
 
-export function queueResource(info: QueueInfo, durability: Durability, clientCount: number): Queue {
+export function queueResource(info: QueueInfo, durability: Durability): Queue {
   return Queue.fromPartial({
     name: info.name,
     queueId: info.queueId,
@@ -151,7 +168,9 @@ export function queueResource(info: QueueInfo, durability: Durability, clientCou
     messageCount: BigInt(info.messageCount),
     bytes: BigInt(info.bytes),
     subscriberCount: info.subscriberCount,
-    clientCount,
+    clientCount: info.clientCount,
+    deadLetterCount: BigInt(info.deadLetterCount),
+    lastPublishTime: info.lastPublishTimeMs === undefined ? undefined : timestamp(info.lastPublishTimeMs),
     durability: DURABILITIES[durability],
   });
 }
@@ -192,5 +211,26 @@ export function clientResource(info: ClientInfo): Client {
     kind: ClientKind.STREAM,
     ackMode: ACK_MODES[info.ackMode],
     sharing: Sharing.SHARED,
+    draining: info.draining,
+    inFlightBytes: BigInt(info.inFlightBytes),
+    backlogCount: BigInt(info.backlogCount),
+    waitingFor: info.waitingFor === undefined ? WireWaitingFor.UNSPECIFIED : WAITING_FOR[info.waitingFor],
+    lastFrameTime: timestamp(info.lastFrameTimeMs),
+    userAgent: info.userAgent,
   });
+}
+
+/** One thing that a watch of clients tells. */
+export function clientChange(news: Exclude<ClientNews, { readonly type: "over" }>): NonNullable<WatchClientsResponse["change"]> {
+  switch (news.type) {
+    case "listed":
+      return { $case: "listed", value: { clientCount: news.count } };
+    case "left":
+      return {
+        $case: "left",
+        value: { client: clientResource(news.client), reason: LEAVE_REASONS[news.reason], detail: news.detail, leaveTime: timestamp(news.leaveTimeMs) },
+      };
+    default:
+      return { $case: news.type, value: { client: clientResource(news.client) } };
+  }
 }

@@ -5713,7 +5713,9 @@ export const AdminServiceService = {
   /**
    * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
    * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
-   * every change gets the newest state of a session, and always its end.
+   * every change gets the newest state of a session, and always its end: of one that came and went
+   * meanwhile, the end alone. RESOURCE_EXHAUSTED WATCH_BACKLOG when it has not read of as many ends as
+   * there can be sessions. When the server stops, its sessions are told first, then UNAVAILABLE DRAINING.
    */
   watchClients: {
     path: "/tidemark.v1.AdminService/WatchClients" as const,
@@ -5921,7 +5923,9 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
    * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
    * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
-   * every change gets the newest state of a session, and always its end.
+   * every change gets the newest state of a session, and always its end: of one that came and went
+   * meanwhile, the end alone. RESOURCE_EXHAUSTED WATCH_BACKLOG when it has not read of as many ends as
+   * there can be sessions. When the server stops, its sessions are told first, then UNAVAILABLE DRAINING.
    */
   watchClients: handleServerStreamingCall<WatchClientsRequest, WatchClientsResponse>;
   /**
@@ -6219,7 +6223,9 @@ export interface AdminServiceClient extends Client {
   /**
    * Tells who comes, changes and goes, and why, until the caller cancels: first every open session as
    * `joined`, then `listed`, then news as they happen. A caller that reads too slowly to be told of
-   * every change gets the newest state of a session, and always its end.
+   * every change gets the newest state of a session, and always its end: of one that came and went
+   * meanwhile, the end alone. RESOURCE_EXHAUSTED WATCH_BACKLOG when it has not read of as many ends as
+   * there can be sessions. When the server stops, its sessions are told first, then UNAVAILABLE DRAINING.
    */
   watchClients(
     request: WatchClientsRequest,

@@ -143,6 +143,11 @@ export enum ErrorReason {
    * loads it again. Connect again; what was not confirmed comes again.
    */
   SUBSCRIPTION_MOVED = 34,
+  /**
+   * WATCH_BACKLOG - RESOURCE_EXHAUSTED, with RetryInfo. More sessions ended than can be open at once, and the watch was
+   * read of none of them. Watch again: it begins with everybody who is there.
+   */
+  WATCH_BACKLOG = 35,
   UNRECOGNIZED = -1,
 }
 
@@ -253,6 +258,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 34:
     case "ERROR_REASON_SUBSCRIPTION_MOVED":
       return ErrorReason.SUBSCRIPTION_MOVED;
+    case 35:
+    case "ERROR_REASON_WATCH_BACKLOG":
+      return ErrorReason.WATCH_BACKLOG;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -332,6 +340,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_INTERNAL";
     case ErrorReason.SUBSCRIPTION_MOVED:
       return "ERROR_REASON_SUBSCRIPTION_MOVED";
+    case ErrorReason.WATCH_BACKLOG:
+      return "ERROR_REASON_WATCH_BACKLOG";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -114,6 +114,11 @@ export class Subscription {
     return this.state.sessions.get(session)?.inFlightMessages ?? 0;
   }
 
+  /** Their stored encodings together, in bytes. */
+  inFlightBytes(session: SessionId): number {
+    return this.state.sessions.get(session)?.inFlightBytes ?? 0;
+  }
+
   /** Why nothing goes out to this session right now; undefined when something is on its way. */
   waitingFor(id: SessionId): WaitingFor | undefined {
     const session = this.state.sessions.get(id);

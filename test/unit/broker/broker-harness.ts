@@ -139,6 +139,7 @@ export const OPEN: OpenSession = {
     maxBatchBytes: 0,
   labels: new Map(),
   peer: "127.0.0.1:1",
+  userAgent: "test/1",
 };
 
 export interface ReceivedBatch {

@@ -20,6 +20,9 @@ describe("Broker", () => {
         messageCount: 0,
         bytes: 0,
         subscriberCount: 0,
+        clientCount: 0,
+        deadLetterCount: 0,
+        lastPublishTimeMs: undefined,
       });
       expect(info.queueId).to.match(/^[0-9a-f]{32}$/);
       expect(await bench.accepted([{}])).to.include({ firstOffset: 1 });
@@ -64,11 +67,25 @@ describe("Broker", () => {
     it("knows them and what is in them after a restart", async () => {
       const bench = await Bench.start();
       await bench.publishMany(7);
-      await bench.subscribe();
+      (await bench.subscribe()).lost();
       const before = await bench.broker.getQueue("orders");
       await bench.crashAndRestart();
       expect(await bench.broker.getQueue("orders")).to.deep.equal(before);
-      expect(before).to.include({ headOffset: 7, messageCount: 7, subscriberCount: 1 });
+      expect(before).to.include({ headOffset: 7, messageCount: 7, subscriberCount: 1, lastPublishTimeMs: bench.clock.wall() });
+    });
+
+    it("counts sessions and dead letters of all their subscribers, and knows when they were last published to", async () => {
+      const bench = await Bench.start();
+      const a = await bench.subscribe({ subscriber: "a" });
+      await bench.subscribe({ subscriber: "" });
+      await bench.publishMany(2);
+      await a.received(2);
+      const publishedMs = bench.clock.wall();
+      bench.clock.advance(1_000);
+      await a.settle({ rejects: [{ range: run(1), reason: "bad" }] });
+      expect(await bench.broker.getQueue("orders")).to.include({ clientCount: 2, deadLetterCount: 1, lastPublishTimeMs: publishedMs });
+      a.lost();
+      expect(await bench.broker.getQueue("orders")).to.include({ clientCount: 1, deadLetterCount: 1 });
     });
 
     it("deletes one: sessions end, publishers are told, and the name begins anew with another id", async () => {

@@ -19,7 +19,7 @@ function publishing(part: Partial<NewMessage>): () => void {
 }
 
 function opening(part: Partial<OpenSession>): () => void {
-  return () => openSession({ ...OpenSession.fromPartial({ queue: "orders", subscriber: "billing" }), ...part }, "127.0.0.1:1");
+  return () => openSession({ ...OpenSession.fromPartial({ queue: "orders", subscriber: "billing" }), ...part }, { peer: "127.0.0.1:1", userAgent: "" });
 }
 
 function creating(part: Partial<Queue>): () => void {
@@ -55,7 +55,7 @@ describe("docs/status.md", () => {
   });
 
   it("says of exactly those control RPCs that they are served for which there is a handler", () => {
-    const handlers = adminHandlers({} as BrokerApi, {} as Journal, "0.0.0");
+    const handlers = adminHandlers({} as BrokerApi, {} as Journal, "0.0.0", () => undefined);
     const served = [...rpcs].filter(([rpc, today]) => rpc.startsWith("AdminService.") && today === "served").map(([rpc]) => rpc.slice("AdminService.".length));
     expect(served.map((name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`)).to.have.members(Object.keys(handlers));
   });

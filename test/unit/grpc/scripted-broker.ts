@@ -1,4 +1,4 @@
-import type { BrokerApi, ClientInfo, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { BrokerApi, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -68,6 +68,7 @@ export class ScriptedBroker implements BrokerApi {
       transportChanged: note("transportChanged"),
       taken: note("taken"),
       lost: note("lost"),
+      failed: note("failed"),
     };
   }
 
@@ -101,6 +102,10 @@ export class ScriptedBroker implements BrokerApi {
 
   listClients(_queue: string | undefined, after: string | undefined, limit: number): readonly ClientInfo[] {
     return this.clients.filter(({ sessionId }) => after === undefined || sessionId > after).slice(0, limit);
+  }
+
+  watchClients(): ClientWatch {
+    throw unscriptedError();
   }
 
   disconnectClient(): ClientInfo {

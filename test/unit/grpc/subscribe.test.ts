@@ -81,6 +81,14 @@ describe("Subscribe", () => {
       labels: new Map([["zone", "north"]]),
     });
     expect(opened.peer).to.match(/^127\.0\.0\.1:\d+$/);
+    expect(opened.userAgent).to.match(/^grpc-node-js\/\d/);
+  });
+
+  it("cuts what a client's library says of itself", async () => {
+    const agent = new BrokerServiceClient(client.getChannel().getTarget(), credentials.createInsecure(), { "grpc.primary_user_agent": "x".repeat(1_000) });
+    new RawStream(agent, BrokerServiceService.subscribe.path).write(open());
+    expect((await session()).open.userAgent).to.equal("x".repeat(256));
+    agent.close();
   });
 
   it("keeps frames that follow the open until there is a session", async () => {
@@ -142,7 +150,7 @@ describe("Subscribe", () => {
     }
     await until("every session has ended", DEADLINE_MS, () => broker.sessions.every(({ calls }) => calls.length > 0));
     clock.advance(1_000);
-    expect(broker.sessions.map(({ calls }) => calls.map(([name]) => name))).to.deep.equal(Array(CANCELS).fill(["lost"]));
+    expect(broker.sessions.map(({ calls }) => calls)).to.deep.equal(Array(CANCELS).fill([["lost", "CANCELLED"]]));
   }).timeout(30_000);
 
   it("tells the broker that a stream broke with its connection", async () => {
@@ -153,7 +161,7 @@ describe("Subscribe", () => {
     call.write(Buffer.from([0, 0, 0, 0, request.length, ...request]));
     await session();
     connection.destroy();
-    await called("lost");
+    expect(await called("lost")).to.deep.equal(["lost", "CONNECTION_LOST"]);
   });
 
   it("gives up on a client that does not say open within 10 s", async () => {
@@ -220,7 +228,7 @@ describe("Subscribe", () => {
     const end = await call.ended;
     expect(end).to.include({ code: Code.INTERNAL, reason: "INTERNAL" });
     expect(end.details).not.to.contain("chunk");
-    await called("lost");
+    expect((await called("failed"))[1]).to.include({ reason: "INTERNAL" });
   });
 
   it("drops the session that opens after its client has gone", async () => {

@@ -1,0 +1,75 @@
+import type { BrokerError, ErrorReason, StatusName } from "../core/errors.js";
+
+/** Why a session ended. */
+export type LeaveReason =
+  | "HALF_CLOSED"
+  | "DRAINED"
+  | "STOP_REACHED"
+  | "CANCELLED"
+  | "CONNECTION_LOST"
+  | "CLIENT_TIMEOUT"
+  | "DISCONNECTED"
+  | "QUEUE_DELETED"
+  | "SUBSCRIBER_DELETED"
+  | "SERVER_STOPPING"
+  | "CLIENT_ERROR"
+  | "SERVER_ERROR";
+
+/** How a stream goes away under its session. */
+export type LossReason = Extract<LeaveReason, "CANCELLED" | "CONNECTION_LOST">;
+
+/** The end of a session, said where it is known and passed on as it is. */
+export interface SessionEnd {
+  readonly reason: LeaveReason;
+  /** The same for people: the error that the client got, the words of the operator. May be empty. */
+  readonly detail: string;
+  /** What the stream ends with; undefined: OK, or the stream is gone already. */
+  readonly error: BrokerError | undefined;
+}
+
+/** An end without an error: the client wanted it, or is not there to be told. */
+export function plainEnd(reason: LeaveReason): SessionEnd {
+  return { reason, detail: "", error: undefined };
+}
+
+/** The end of a session whose stream ends with this error. */
+export function endWith(error: BrokerError): SessionEnd {
+  return { reason: BY_ERROR[error.reason] ?? BY_STATUS[error.status], detail: error.message, error };
+}
+
+/** What the session held goes back uncounted; otherwise it counts as handed out without a verdict. */
+export function isGraceful(reason: LeaveReason): boolean {
+  return GRACEFUL.has(reason);
+}
+
+const GRACEFUL: ReadonlySet<LeaveReason> = new Set<LeaveReason>([
+  "HALF_CLOSED",
+  "DRAINED",
+  "STOP_REACHED",
+  "QUEUE_DELETED",
+  "SUBSCRIBER_DELETED",
+  "SERVER_STOPPING",
+]);
+
+const BY_ERROR: Readonly<Partial<Record<ErrorReason, LeaveReason>>> = {
+  QUEUE_DELETED: "QUEUE_DELETED",
+  SUBSCRIBER_DELETED: "SUBSCRIBER_DELETED",
+  DRAINING: "SERVER_STOPPING",
+  CLIENT_TIMEOUT: "CLIENT_TIMEOUT",
+  DISCONNECTED: "DISCONNECTED",
+};
+
+/** Whose fault any other error is. */
+const BY_STATUS: Readonly<Record<StatusName, LeaveReason>> = {
+  INVALID_ARGUMENT: "CLIENT_ERROR",
+  NOT_FOUND: "CLIENT_ERROR",
+  ALREADY_EXISTS: "CLIENT_ERROR",
+  FAILED_PRECONDITION: "CLIENT_ERROR",
+  OUT_OF_RANGE: "CLIENT_ERROR",
+  RESOURCE_EXHAUSTED: "CLIENT_ERROR",
+  ABORTED: "CLIENT_ERROR",
+  UNIMPLEMENTED: "CLIENT_ERROR",
+  UNAVAILABLE: "SERVER_ERROR",
+  DATA_LOSS: "SERVER_ERROR",
+  INTERNAL: "SERVER_ERROR",
+};
