@@ -60,7 +60,8 @@ export interface BrokerApi {
   peek(queue: string, query: PeekQuery): Promise<PeekPage>;
   /**
    * Tells who is there, and who comes, changes and goes from then on. Throws DRAINING.
-   * @param wake called, in a turn of its own, when there is something to take that there was not before
+   * @param wake called, never before this returns, when there is something to take that there was not before: at the start, and then
+   *   when something happened
    */
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch;
 

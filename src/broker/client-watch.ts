@@ -42,6 +42,7 @@ export class WatchedClients implements ClientWatch {
       this.waiting.set(session.id, { type: "joined", session, wasThere: true });
       this.unlisted++;
     }
+    this.wakeLater();
   }
 
   joined(session: LiveSession): void {

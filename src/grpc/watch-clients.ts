@@ -40,10 +40,9 @@ export class WatchClientsCall implements OpenCall {
       this.watch.stop();
       onOver();
     });
-    this.tell();
   }
 
-  /** The broker tells of the sessions that end with the server, and then that the watch is over. */
+  /** The broker tells of the sessions that end with the server first, and then that the watch is over. */
   drain(): void {
     this.tell();
   }

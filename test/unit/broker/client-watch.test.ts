@@ -59,8 +59,11 @@ describe("a watch of clients", () => {
     await until("c is told", DEADLINE_MS, () => watcher.told.includes("joined c"));
   });
 
-  it("is complete at once where nobody is", async () => {
-    expect(new Watcher(await Bench.start()).news).to.deep.equal([{ type: "listed", count: 0 }]);
+  it("is woken at its start, and complete at once where nobody is", async () => {
+    const watcher = new Watcher(await Bench.start());
+    expect(watcher.news).to.deep.equal([{ type: "listed", count: 0 }]);
+    await settled();
+    expect(watcher.wakes).to.equal(1);
   });
 
   it("shows what a session holds, waits for and last did", async () => {
@@ -214,6 +217,8 @@ describe("a watch of clients", () => {
       const sessions = [];
       for (let i = 0; i < 20; i++) sessions.push(await bench.subscribe({ clientId: `c${i}` }));
       const watcher = new Watcher(bench);
+      await settled();
+      watcher.wakes = 0;
       for (const session of sessions) session.lost();
       await settled();
       expect([watcher.wakes, watcher.news.filter(({ type }) => type === "left").length]).to.deep.equal([1, 20]);

@@ -1,4 +1,4 @@
-import type { BrokerApi, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -39,6 +39,9 @@ export class ScriptedBroker implements BrokerApi {
   /** Opens that came, whether or not their session may open yet. */
   opens = 0;
   clients: ClientInfo[] = [];
+  readonly watches: { readonly filter: ClientFilter; readonly wake: () => void }[] = [];
+  /** What every watch is given; a test replaces it. */
+  watch: ClientWatch = { take: () => undefined, stop: () => undefined };
 
   publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
     this.published.push({ frame, done });
@@ -104,8 +107,9 @@ export class ScriptedBroker implements BrokerApi {
     return this.clients.filter(({ sessionId }) => after === undefined || sessionId > after).slice(0, limit);
   }
 
-  watchClients(): ClientWatch {
-    throw unscriptedError();
+  watchClients(filter: ClientFilter, wake: () => void): ClientWatch {
+    this.watches.push({ filter, wake });
+    return this.watch;
   }
 
   disconnectClient(): ClientInfo {
