@@ -11,6 +11,7 @@ import type {
   SessionId,
   SettleFailure,
   Settlement,
+  Sharing,
   WaitingFor,
 } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
@@ -238,6 +239,9 @@ export interface ClientInfo {
   readonly ackMode: AckMode;
   /** It asked for no more deliveries. */
   readonly draining: boolean;
+  readonly sharing: Sharing;
+  /** Another session of an exclusive subscriber works in its place. */
+  readonly standby: boolean;
   readonly flow: FlowWindow;
   readonly inFlightCount: number;
   readonly inFlightBytes: number;

@@ -1,5 +1,5 @@
 import { BrokerError } from "../core/errors.js";
-import type { BatchFacts, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, WaitingFor } from "../core/session.js";
+import type { BatchFacts, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, Sharing, WaitingFor } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Fact } from "../core/subscription/facts.js";
 import { monotonicMs, offset, OFFSET_MAX, wallMs } from "../core/units.js";
@@ -33,6 +33,8 @@ export interface SessionHome {
   inFlight(session: SessionId): number;
   inFlightBytes(session: SessionId): number;
   waitingFor(session: SessionId): WaitingFor | undefined;
+  /** Another session of an exclusive subscription works in its place. */
+  standsBy(session: SessionId): boolean;
   backlogCount(): number;
   committedOffset(): Offset;
   headOffset(): Offset;
@@ -65,6 +67,10 @@ export class LiveSession implements Session {
   private clientFinished = false;
   /** The client asked for no more deliveries. */
   private draining = false;
+  /** The client was told that the session is open. */
+  private started = false;
+  /** What ended it before that. */
+  private refusedBy: BrokerError | undefined;
   /** What the stream ends with when the session is done: nothing, or that the server goes away. */
   private endsWith: BrokerError | undefined;
 
@@ -93,12 +99,22 @@ export class LiveSession implements Session {
 
   /** Starts the clocks, once `opened` was sent. */
   start(): void {
+    this.started = true;
     this.heartbeatAlarm.set(monotonicMs(this.lastSent + this.terms.heartbeatMs));
     if (this.terms.clientTimeoutMs > 0) this.silenceAlarm.set(monotonicMs(this.lastHeard + this.terms.clientTimeoutMs));
   }
 
+  get sharing(): Sharing {
+    return this.open.sharing;
+  }
+
+  /** Throws what ended the session while it was being opened. */
+  checkOpening(): void {
+    if (this.refusedBy !== undefined) throw this.refusedBy;
+  }
+
   info(): ClientInfo {
-    const { clientId, peer, queue, subscriber, ackMode, labels, userAgent } = this.open;
+    const { clientId, peer, queue, subscriber, ackMode, sharing, labels, userAgent } = this.open;
     const now = this.parts.clock.now();
     return {
       sessionId: this.id,
@@ -109,6 +125,8 @@ export class LiveSession implements Session {
       events: this.home.events,
       ackMode,
       draining: this.draining,
+      sharing,
+      standby: this.home.standsBy(this.id),
       flow: this.flowNow,
       inFlightCount: this.home.inFlight(this.id),
       inFlightBytes: this.home.inFlightBytes(this.id),
@@ -209,6 +227,8 @@ export class LiveSession implements Session {
     if (this.over) return;
     this.sent();
     this.sink.notice(reason, detail, range);
+    // It does not stand by any more.
+    if (reason === "TAKEN_OVER") this.parts.changed(this);
   }
 
   /** The subscription has nothing more for this session. */
@@ -233,7 +253,8 @@ export class LiveSession implements Session {
   end(end: SessionEnd): void {
     if (this.over) return;
     this.leave(end);
-    this.sink.end(end.error);
+    if (this.started) this.sink.end(end.error);
+    else this.refusedBy = end.error;
   }
 
   /** Nothing is held and nothing more will come: why that is. */

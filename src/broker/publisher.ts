@@ -6,7 +6,6 @@ import type { Clock } from "../ports/clock.js";
 import type { Journal } from "../ports/journal.js";
 import { LogConflict } from "../ports/log.js";
 import type { ChunkRecord, Head, Log } from "../ports/log.js";
-import type { QueueTally } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome } from "./api.js";
 import type { DedupIndex } from "./dedup-index.js";
@@ -29,7 +28,6 @@ export interface PublisherParts {
   readonly journal: Journal;
   readonly dedup: DedupIndex;
   readonly matches: EventMatches;
-  readonly tally: QueueTally;
   readonly hasRoom: () => boolean;
   /** Hears of every append once it is durable and its publishers were answered. */
   readonly appended: (chunks: readonly ChunkRecord[]) => void;
@@ -71,7 +69,7 @@ export class Publisher {
       this.parts.turns.next(() => {
         done({ ok: false, error: refusal });
       });
-      return this.mayGoOn();
+      return this.isWritable;
     }
     if (this.unjudged !== undefined) {
       this.unjudged.push({ frame, done });
@@ -80,7 +78,7 @@ export class Publisher {
       this.take({ frame, done });
       this.kick();
     }
-    return this.mayGoOn();
+    return this.isWritable;
   }
 
   /** See BrokerApi.whenWritable. */
@@ -125,15 +123,8 @@ export class Publisher {
     return this.waitingBytes < LIMITS.openBatchBytesMax;
   }
 
-  /** Memory that stands for what waits for the disk, in bytes. */
-  get waitingBytes(): number {
+  private get waitingBytes(): number {
     return this.open.bytes + this.unjudgedBytes;
-  }
-
-  private mayGoOn(): boolean {
-    const { isWritable } = this;
-    if (!isWritable) this.parts.tally.stalls++;
-    return isWritable;
   }
 
   private refusal({ queue }: PublishFrame): BrokerError | undefined {
@@ -172,7 +163,7 @@ export class Publisher {
     this.open = this.freshBatch(batch.next);
     this.parts.dedup.expire(batch.publishTimeMs);
     if (batch.count === 0) {
-      this.answer(batch);
+      answer(batch);
       this.wakeWriters();
       this.tellFlushed();
       return;
@@ -195,12 +186,7 @@ export class Publisher {
     this.inFlight = undefined;
     // A batch that only answers must not overtake this one's answers.
     if (this.open.count > 0) this.submit();
-    const { tally } = this.parts;
-    for (const { chunk } of chunks) {
-      tally.publishedMessages += chunk.count;
-      tally.publishedBytes += chunk.body.length;
-    }
-    this.answer(batch);
+    answer(batch);
     this.parts.appended(chunks);
     if (this.open.frames.length > 0) this.kick();
     this.tellFlushed();
@@ -245,13 +231,6 @@ export class Publisher {
     this.submit();
   }
 
-  private answer(batch: OpenBatch): void {
-    for (const judged of batch.frames) {
-      this.parts.tally.duplicates += duplicatesIn(judged);
-      judged.done(judged.outcome);
-    }
-  }
-
   private tellFlushed(): void {
     if (this.flushed.length === 0 || !this.isIdle) return;
     const { flushed } = this;
@@ -277,8 +256,6 @@ export function backlogError(queue: string): BrokerError {
   );
 }
 
-function duplicatesIn({ frame, outcome }: JudgedFrame): number {
-  if (!outcome.ok) return 0;
-  if (!frame.independent) return outcome.duplicate ? frame.messages.length : 0;
-  return outcome.outcomes.reduce((sum, { duplicate }) => sum + (duplicate ? 1 : 0), 0);
+function answer(batch: OpenBatch): void {
+  for (const { done, outcome } of batch.frames) done(outcome);
 }

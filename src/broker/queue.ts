@@ -7,7 +7,6 @@ import type { Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
 import type { ChunkRecord, Log } from "../ports/log.js";
 import type { Random } from "../ports/random.js";
-import type { QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
 import type { ClientRegistry } from "./client-registry.js";
@@ -15,15 +14,19 @@ import { DedupIndex } from "./dedup-index.js";
 import { EventMatches } from "./event-matches.js";
 import { LiveSession } from "./live-session.js";
 import { firstSince, readHeaders } from "./log-headers.js";
+import { checkAgainst, checkClaims, predecessorOf, replacedError } from "./opening.js";
 import { peek } from "./peek.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import { Publisher } from "./publisher.js";
 import type { QueueRecord } from "./queue-record.js";
 import type { Scheduler } from "./scheduler.js";
+import { endWith } from "./session-end.js";
 import { sessionTerms } from "./session-terms.js";
+import type { SessionTerms } from "./session-terms.js";
 import type { BrokerSettings } from "./settings.js";
 import { Subscribers } from "./subscribers.js";
 import type { DurableSubscriber } from "./subscribers.js";
+import type { SubscriptionDriver } from "./subscription-driver.js";
 import type { QueueTail, TailCache } from "./tail-cache.js";
 import { Trimmer } from "./trimmer.js";
 
@@ -35,7 +38,6 @@ export interface QueueParts {
   readonly turns: Turns;
   readonly random: Random;
   readonly journal: Journal;
-  readonly telemetry: Telemetry;
   readonly tails: TailCache;
   readonly clients: ClientRegistry;
   readonly settings: BrokerSettings;
@@ -59,12 +61,11 @@ export class Queue {
     lastTimeMs: WallMs,
   ) {
     this.lastPublishTimeMs = lastTimeMs === 0 ? undefined : lastTimeMs;
-    const { engine, clock, scheduler, turns, journal, telemetry, settings } = parts;
-    const tally = telemetry.queue(record.name);
+    const { engine, clock, scheduler, turns, journal, settings } = parts;
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
     this.subscribers = new Subscribers({
-      ...{ log, tail: this.tail, clock, scheduler, turns, journal, telemetry, settings },
+      ...{ log, tail: this.tail, clock, scheduler, turns, journal, settings },
       queue: record.name,
       ordered: record.ordering === "ORDERED",
       state: engine.state(record.id),
@@ -85,10 +86,10 @@ export class Queue {
       sleepers: () => this.subscribers.sleepers(),
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
     };
-    this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
+    this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal);
     this.publisher = new Publisher(
       {
-        ...{ log, clock, turns, journal, dedup, matches, tally },
+        ...{ log, clock, turns, journal, dedup, matches },
         hasRoom: () => engine.hasRoom,
         appended: (chunks) => {
           this.appended(chunks);
@@ -137,10 +138,12 @@ export class Queue {
   /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
   async openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
     const { clock, scheduler, random, settings, clients } = this.parts;
+    // Before a subscriber is made for it.
+    checkClaims(open, offset(this.log.head().next - 1));
+    predecessorOf(open, clients);
     const { driver, created } = await this.subscribers.join(open);
-    const backlogCount = await driver.countBacklog();
-    if (this.closedBy !== undefined) throw this.closedBy;
-    mayOpen();
+    await driver.countBacklog();
+    this.checkOpen(mayOpen);
     if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
     const terms = sessionTerms(open, settings);
     const session = new LiveSession(random.id(), open, terms, sink, driver, {
@@ -149,13 +152,17 @@ export class Queue {
         clients.changed(changed);
       },
     });
+    const predecessor = predecessorOf(open, clients);
+    predecessor?.end(endWith(replacedError(predecessor.id)));
+    checkAgainst(open, driver);
+    await this.attach(session, driver, open, terms, mayOpen);
     clients.add(session);
     sink.opened({
       sessionId: session.id,
       queueId: this.id,
       committedOffset: driver.committedOffset(),
       headOffset: driver.headOffset(),
-      backlogCount,
+      backlogCount: driver.backlogCount(),
       deadLetterCount: driver.deadLetterCount,
       ordered: this.record.ordering === "ORDERED",
       ackTimeoutMs: terms.ackTimeoutMs,
@@ -164,14 +171,32 @@ export class Queue {
       events: driver.events,
       maxAttempts: settings.maxAttempts,
       created,
-      standby: false,
+      standby: driver.standsBy(session.id),
       maxUnsettled: settings.maxUnsettled,
     });
     session.start();
-    const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
-    const { clientId, ackMode, stop, maxInFlightPerLane } = open;
-    driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane });
+    driver.start(session);
     return session;
+  }
+
+  /** Resolves when what the client claims is durable, and counted; the session has its place from the first moment on. */
+  private async attach(session: LiveSession, driver: SubscriptionDriver, open: OpenSession, terms: SessionTerms, mayOpen: () => void): Promise<void> {
+    const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
+    const { clientId, ackMode, stop, maxInFlightPerLane, sharing, claims } = open;
+    await driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane, sharing }, claims);
+    try {
+      if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.countBacklog();
+      session.checkOpening();
+      this.checkOpen(mayOpen);
+    } catch (error) {
+      session.lost();
+      throw error;
+    }
+  }
+
+  private checkOpen(mayOpen: () => void): void {
+    if (this.closedBy !== undefined) throw this.closedBy;
+    mayOpen();
   }
 
   info(): QueueInfo {
@@ -190,18 +215,6 @@ export class Queue {
       clientCount: this.subscribers.sessionCount,
       deadLetterCount: this.subscribers.deadLetterCount,
       lastPublishTimeMs: this.lastPublishTimeMs,
-    };
-  }
-
-  /** How things stand now, for telemetry. */
-  view(): QueueView {
-    const { first, next, messages, bytes } = this.log.head();
-    return {
-      ...{ name: this.name, headOffset: next - 1, firstOffset: first, messages, bytes },
-      openBatchBytes: this.publisher.waitingBytes,
-      subscriberCount: this.subscribers.count,
-      clientCount: this.subscribers.sessionCount,
-      subscribers: () => this.subscribers.views(),
     };
   }
 

@@ -9,6 +9,7 @@ export type LeaveReason =
   | "CONNECTION_LOST"
   | "CLIENT_TIMEOUT"
   | "DISCONNECTED"
+  | "REPLACED"
   | "QUEUE_DELETED"
   | "SUBSCRIBER_DELETED"
   | "SERVER_STOPPING"
@@ -57,6 +58,7 @@ const BY_ERROR: Readonly<Partial<Record<ErrorReason, LeaveReason>>> = {
   DRAINING: "SERVER_STOPPING",
   CLIENT_TIMEOUT: "CLIENT_TIMEOUT",
   DISCONNECTED: "DISCONNECTED",
+  REPLACED: "REPLACED",
 };
 
 /** Whose fault any other error is. */

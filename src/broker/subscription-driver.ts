@@ -1,6 +1,6 @@
 import type { Chunk } from "../core/chunk.js";
 import { BrokerError } from "../core/errors.js";
-import type { SessionId, WaitingFor } from "../core/session.js";
+import type { Claims, SessionId, Sharing, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../core/subscription/facts.js";
 import type { Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
@@ -58,6 +58,8 @@ export interface DriverOwner {
 export class SubscriptionDriver implements SessionHome {
   readonly name: string;
   private readonly sessions = new Map<SessionId, LiveSession>();
+  /** Called when a session is ready, or over before it was. */
+  private readonly opening = new Map<SessionId, () => void>();
   private readonly source: ChunkSource;
   private readonly backlog: BacklogCounter;
   private readonly alarm: Alarm;
@@ -138,6 +140,26 @@ export class SubscriptionDriver implements SessionHome {
     return this.machine.waitingFor(session);
   }
 
+  standsBy(session: SessionId): boolean {
+    return this.machine.standsBy(session);
+  }
+
+  /** How the sessions that are open share; undefined: there are none. */
+  get sharing(): Sharing | undefined {
+    const [any] = this.sessions.values();
+    return any?.sharing;
+  }
+
+  /** A session of an exclusive subscription would have to stand by. */
+  get isTaken(): boolean {
+    return [...this.sessions.keys()].some((id) => !this.machine.standsBy(id));
+  }
+
+  /** How far verdicts and claims have settled messages, durably or not. */
+  get settledThrough(): Offset {
+    return this.machine.settledThrough;
+  }
+
   committedOffset(): Offset {
     return this.machine.counts().committedOffset;
   }
@@ -158,16 +180,27 @@ export class SubscriptionDriver implements SessionHome {
     return this.backlogCount();
   }
 
-  attach(session: LiveSession, settings: SessionSettings): void {
-    this.sessions.set(session.id, session);
-    if (this.sessions.size === 1) this.owner.awoke(this);
-    this.post({ type: "head_advanced", head: this.headOffset() });
-    this.post({ type: "session_opened", session: session.id, settings });
+  /** Gives a session its place. Resolves when what it claims is durable, or when it is over. */
+  attach(session: LiveSession, settings: SessionSettings, claims: Claims): Promise<void> {
+    return new Promise((resolve) => {
+      this.sessions.set(session.id, session);
+      this.opening.set(session.id, resolve);
+      if (this.sessions.size === 1) this.owner.awoke(this);
+      this.headAdvanced();
+      this.post({ type: "session_opened", session: session.id, settings, claims });
+    });
+  }
+
+  /** The client was told that the session is open: deliveries may begin. */
+  start(session: LiveSession): void {
+    this.headAdvanced();
+    this.post({ type: "session_started", session: session.id });
   }
 
   /** A session ended, whoever ended it. */
   sessionOver(session: LiveSession, end: SessionEnd): void {
     if (!this.sessions.delete(session.id)) return;
+    this.opened(session.id);
     this.owner.sessionOver(session, end);
     this.post({ type: "session_ended", session: session.id, graceful: isGraceful(end.reason) });
     if (this.sessions.size === 0) this.owner.emptied(this);
@@ -230,6 +263,9 @@ export class SubscriptionDriver implements SessionHome {
       case "recall":
         this.sessions.get(effect.session)?.recall(effect.ranges, effect.cause);
         return;
+      case "session_ready":
+        this.opened(effect.session);
+        return;
       case "save_cursor":
         this.cursor?.request(effect.urgent);
         return;
@@ -249,6 +285,11 @@ export class SubscriptionDriver implements SessionHome {
         this.sessions.get(effect.session)?.finish();
         return;
     }
+  }
+
+  private opened(session: SessionId): void {
+    this.opening.get(session)?.();
+    this.opening.delete(session);
   }
 
   private load(from: Offset): void {

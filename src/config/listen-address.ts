@@ -1,11 +1,7 @@
 /** Where the server listens. */
-export type ListenAddress = TcpAddress | { readonly kind: "unix"; readonly path: string };
-
-export interface TcpAddress {
-  readonly kind: "tcp";
-  readonly host: string;
-  readonly port: number;
-}
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
 
 const PORT_MAX = 65_535;
 

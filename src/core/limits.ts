@@ -31,6 +31,7 @@ export const LIMITS = {
   clientTimeoutMsMax: 12 * HOUR_MS,
   retryDelayMsMax: 12 * HOUR_MS,
   settleRangesMax: 10_000,
+  doneRunsMax: 1_000,
   firstFrameMs: 10_000,
   unconfirmedSettleMs: 100,
   rememberedBatches: 1_024,

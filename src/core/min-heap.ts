@@ -1,6 +1,6 @@
 /** A binary heap: the entry with the lowest key comes first; equal keys in no order. */
 export class MinHeap<T> {
-  private readonly entries: T[] = [];
+  private entries: T[] = [];
 
   constructor(private readonly keyOf: (entry: T) => number) {}
 
@@ -29,6 +29,13 @@ export class MinHeap<T> {
       i = parent;
     }
     entries[i] = entry;
+  }
+
+  /** Takes out what `which` names. Costs O(n log n). */
+  remove(which: (entry: T) => boolean): void {
+    const all = this.entries;
+    this.entries = [];
+    for (const entry of all) if (!which(entry)) this.push(entry);
   }
 
   pop(): T | undefined {

@@ -11,6 +11,9 @@ export interface OffsetRun {
 
 export type AckMode = "EXPLICIT" | "AUTO";
 
+/** How the sessions of one subscriber share its messages: all of them work, or one does and the others stand by. */
+export type Sharing = "SHARED" | "EXCLUSIVE";
+
 /** Credit of a session: it never holds more than this, except that one message always passes. */
 export interface FlowWindow {
   readonly maxMessages: number;
@@ -29,6 +32,16 @@ export type StopPoint =
   | { readonly kind: "never" }
   | { readonly kind: "at_head" }
   | { readonly kind: "after_messages"; readonly count: number };
+
+/** What a client says at open that it had done before. */
+export interface Claims {
+  /** Its own position: everything up to it. `undefined`: it keeps none. */
+  readonly processedThrough: Offset | undefined;
+  /** What it had finished without hearing so. */
+  readonly done: readonly OffsetRun[];
+}
+
+export const NO_CLAIMS: Claims = { processedThrough: undefined, done: [] };
 
 /** A validated OpenSession: every default filled in by the edge, every value in range. */
 export interface OpenSession {
@@ -55,6 +68,10 @@ export interface OpenSession {
   readonly maxBatchBytes: number;
   /** How many messages of one lane may be in flight; at least 1. Only on an ordered queue. */
   readonly maxInFlightPerLane: number;
+  readonly sharing: Sharing;
+  readonly claims: Claims;
+  /** The client's own earlier session, to be ended first; empty: none. */
+  readonly replacesSessionId: SessionId;
   readonly labels: ReadonlyMap<string, string>;
   /** For ListClients: the address that the stream came from. */
   readonly peer: string;

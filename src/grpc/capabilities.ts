@@ -11,6 +11,8 @@ export const CAPABILITIES: readonly string[] = [
   "ack-through-batch",
   /** Rejected and exhausted messages are kept as dead letters. */
   "dead-letters",
+  /** `done`: settled at open. */
+  "done-at-open",
   /** `drain`. */
   "drain",
   /** Named subscribers that remember their offset. */
@@ -19,14 +21,20 @@ export const CAPABILITIES: readonly string[] = [
   "ephemeral-subscribers",
   /** Event filters with `*` and `**`. */
   "event-filters",
+  /** SHARING_EXCLUSIVE, with sessions that stand by. */
+  "exclusive-subscribers",
   /** `extends` and `extend_all`. */
   "extend-leases",
   /** `flow` with `paused`. */
   "flow-control",
   /** Queues with ORDERING_ORDERED: `max_in_flight_per_lane`, `recall`. */
   "ordered-lanes",
+  /** `processed_through`. */
+  "processed-through",
   /** `releases`. */
   "release",
+  /** `replaces_session_id`. */
+  "replace-session",
   /** `retries` with a delay. */
   "retry-delay",
   /** Several clients on one subscriber. */

@@ -1,10 +1,10 @@
-import { AckMode as WireAckMode, Sharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
+import { AckMode as WireAckMode, Sharing as WireSharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
 import type { OpenSession as WireOpen } from "../../generated/tidemark/v1/subscribe.js";
 import { BrokerError } from "../core/errors.js";
 import { EventFilter } from "../core/event-filter.js";
 import { DEFAULTS, LIMITS } from "../core/limits.js";
 import { checkClientId, checkLabels, checkName, checkText, invalidField } from "../core/names.js";
-import type { AckMode, OpenSession, StartPoint, StopPoint } from "../core/session.js";
+import type { AckMode, Claims, OffsetRun, OpenSession, Sharing, StartPoint, StopPoint } from "../core/session.js";
 import { offset } from "../core/units.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { flowWindow, notBuiltYet } from "./from-wire.js";
@@ -23,6 +23,7 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
   checkCapabilities(wire.requiredCapabilities);
   refuseWhatIsNotBuilt(wire);
   const ackMode = openAckMode(wire.ackMode);
+  const sharing = openSharing(wire.sharing);
   EventFilter.parse(wire.events, "open.events");
   return {
     queue: checkName("open.queue", wire.queue),
@@ -41,6 +42,9 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
     maxBatchMessages: clampedOr(DEFAULTS.deliveryBatchMessages, wire.maxBatchMessages, LIMITS.deliveryBatchMessagesMax),
     maxBatchBytes: clampedOr(DEFAULTS.deliveryBatchBytes, clampedNumber(wire.maxBatchBytes), LIMITS.deliveryBatchBytesMax),
     maxInFlightPerLane: clampedOr(1, wire.maxInFlightPerLane, LIMITS.flowMessagesMax),
+    sharing,
+    claims: claims(wire, sharing),
+    replacesSessionId: checkText("open.replaces_session_id", wire.replacesSessionId, LIMITS.nameLengthMax),
     labels: checkLabels("open.labels", Object.entries(wire.labels)),
     peer,
     // Header values are ASCII: a character is a byte.
@@ -60,18 +64,43 @@ function checkCapabilities(required: readonly string[]): void {
 
 function refuseWhatIsNotBuilt(wire: WireOpen): void {
   if (wire.start?.$case === "startFromTime") throw notBuiltYet("open.start_from_time");
-  if (wire.processedThrough !== undefined) throw notBuiltYet("open.processed_through");
-  if (wire.done.length > 0) throw notBuiltYet("open.done");
-  if (wire.replacesSessionId !== "") throw notBuiltYet("open.replaces_session_id");
-  switch (wire.sharing) {
-    case Sharing.UNSPECIFIED:
-    case Sharing.SHARED:
-      return;
-    case Sharing.EXCLUSIVE:
-      throw notBuiltYet("open.sharing SHARING_EXCLUSIVE");
+}
+
+function openSharing(wire: WireSharing): Sharing {
+  switch (wire) {
+    case WireSharing.UNSPECIFIED:
+    case WireSharing.SHARED:
+      return "SHARED";
+    case WireSharing.EXCLUSIVE:
+      return "EXCLUSIVE";
     default:
-      throw invalidField("open.sharing", String(wire.sharing), "SHARING_SHARED or SHARING_EXCLUSIVE");
+      throw invalidField("open.sharing", String(wire), "SHARING_SHARED or SHARING_EXCLUSIVE");
   }
+}
+
+/** What the client says that it had done. Offsets beyond the head are for the queue to refuse. */
+function claims({ processedThrough, done, subscriber, queueId }: WireOpen, sharing: Sharing): Claims {
+  const ephemeral = "nothing without a subscriber: an ephemeral one goes on with start_after_offset";
+  if (processedThrough !== undefined) {
+    const value = String(processedThrough);
+    if (subscriber === "") throw invalidField("open.processed_through", value, ephemeral);
+    if (sharing !== "EXCLUSIVE") throw invalidField("open.processed_through", value, "nothing unless sharing is SHARING_EXCLUSIVE");
+    if (queueId === "") throw invalidField("open.queue_id", "", "the queue_id that processed_through belongs to");
+  }
+  if (done.length > 0 && subscriber === "") throw invalidField("open.done", `${done.length} runs`, ephemeral);
+  if (done.length > LIMITS.doneRunsMax) throw invalidField("open.done", `${done.length} runs`, `up to ${LIMITS.doneRunsMax} runs`);
+  return {
+    processedThrough: processedThrough === undefined ? undefined : offset(exactNumber("open.processed_through", processedThrough)),
+    done: done.map((run, i) => doneRun(`open.done[${i}]`, run)),
+  };
+}
+
+function doneRun(field: string, wire: WireOpen["done"][number]): OffsetRun {
+  const first = exactNumber(`${field}.first`, wire.first);
+  const last = wire.last === 0n ? first : exactNumber(`${field}.last`, wire.last);
+  if (first === 0) throw invalidField(`${field}.first`, "0", "1 or more");
+  if (last < first) throw invalidField(`${field}.last`, String(last), `0, or ${first} and more`);
+  return { first: offset(first), last: offset(last) };
 }
 
 function openAckMode(wire: WireAckMode): AckMode {

@@ -7,7 +7,7 @@ import {
   AckMode as WireAckMode,
   DeliveryCause as WireCause,
   SettleFailureCode as WireFailureCode,
-  Sharing,
+  Sharing as WireSharing,
   WaitingFor as WireWaitingFor,
 } from "../../generated/tidemark/v1/subscribe.js";
 import type {
@@ -21,7 +21,7 @@ import type { ClientInfo, ClientNews, MessageOutcome, Ordering, PublishOutcome, 
 import type { LeaveReason } from "../broker/session-end.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, WaitingFor } from "../core/session.js";
+import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, WaitingFor } from "../core/session.js";
 import type { Durability } from "../ports/engine.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { codeNumber } from "./status.js";
@@ -68,12 +68,15 @@ const LEAVE_REASONS: Readonly<Record<LeaveReason, WireLeaveReason>> = {
   CONNECTION_LOST: WireLeaveReason.CONNECTION_LOST,
   CLIENT_TIMEOUT: WireLeaveReason.CLIENT_TIMEOUT,
   DISCONNECTED: WireLeaveReason.DISCONNECTED,
+  REPLACED: WireLeaveReason.REPLACED,
   QUEUE_DELETED: WireLeaveReason.QUEUE_DELETED,
   SUBSCRIBER_DELETED: WireLeaveReason.SUBSCRIBER_DELETED,
   SERVER_STOPPING: WireLeaveReason.SERVER_STOPPING,
   CLIENT_ERROR: WireLeaveReason.CLIENT_ERROR,
   SERVER_ERROR: WireLeaveReason.SERVER_ERROR,
 };
+
+const SHARINGS: Readonly<Record<Sharing, WireSharing>> = { SHARED: WireSharing.SHARED, EXCLUSIVE: WireSharing.EXCLUSIVE };
 
 const ORDERINGS: Readonly<Record<Ordering, WireOrdering>> = { UNORDERED: WireOrdering.UNORDERED, ORDERED: WireOrdering.ORDERED };
 
@@ -210,7 +213,8 @@ export function clientResource(info: ClientInfo): Client {
     labels: Object.fromEntries(info.labels),
     kind: ClientKind.STREAM,
     ackMode: ACK_MODES[info.ackMode],
-    sharing: Sharing.SHARED,
+    sharing: SHARINGS[info.sharing],
+    standby: info.standby,
     draining: info.draining,
     inFlightBytes: BigInt(info.inFlightBytes),
     backlogCount: BigInt(info.backlogCount),

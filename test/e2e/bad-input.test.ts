@@ -5,7 +5,7 @@ import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { AdminServiceService, PeekMessagesRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
-import { NewMessage } from "../../generated/tidemark/v1/message.js";
+import { NewMessage, type OffsetRange } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
 import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
 import { AckMode, OpenSession, Settlement, SettleFailureCode, Sharing, SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
@@ -176,10 +176,18 @@ const STREAMS: readonly Case<readonly Buffer[]>[] = [
   ["another incarnation of the queue", [open({ queueId: "0".repeat(32) })], { code: Code.FAILED_PRECONDITION, reason: "QUEUE_ID_MISMATCH" }],
   ["an unknown capability", [open({ requiredCapabilities: ["ack-auto", "telepathy"] })], { code: Code.UNIMPLEMENTED, reason: "UNKNOWN_CAPABILITY" }],
   ["start_from_time", [open({ start: { $case: "startFromTime", value: SECOND } })], NOT_BUILT("open.start_from_time")],
-  ["processed_through", [open({ processedThrough: 1n })], NOT_BUILT("open.processed_through")],
-  ["done", [open({ done: [{ first: 1n, last: 2n }] })], NOT_BUILT("open.done")],
-  ["replaces_session_id", [open({ replacesSessionId: "s" })], NOT_BUILT("open.replaces_session_id")],
-  ["SHARING_EXCLUSIVE", [open({ sharing: Sharing.EXCLUSIVE })], NOT_BUILT("open.sharing SHARING_EXCLUSIVE")],
+  ["a sharing from the future", [open({ sharing: Sharing.UNRECOGNIZED })], INVALID("open.sharing")],
+  ["processed_through without EXCLUSIVE", [open({ subscriber: "s", queueId: "q", processedThrough: 1n })], INVALID("open.processed_through")],
+  ["processed_through without queue_id", [open({ subscriber: "s", sharing: Sharing.EXCLUSIVE, processedThrough: 1n })], INVALID("open.queue_id")],
+  ["processed_through without a subscriber", [open({ sharing: Sharing.EXCLUSIVE, queueId: "q", processedThrough: 1n })], INVALID("open.processed_through")],
+  ["a processed_through beyond 2^53", [open({ subscriber: "s", sharing: Sharing.EXCLUSIVE, queueId: "q", processedThrough: U64_MAX })], INVALID("open.processed_through")],
+  ["done without a subscriber", [open({ done: [{ first: 1n, last: 2n }] })], INVALID("open.done")],
+  ["1,001 runs of done", [open({ subscriber: "s", done: Array<OffsetRange>(1_001).fill({ first: 1n, last: 1n }) })], INVALID("open.done")],
+  ["a done run from 0", [open({ subscriber: "s", done: [{ first: 1n, last: 0n }, { first: 0n, last: 2n }] })], INVALID("open.done[1].first")],
+  ["a done run that runs backwards", [open({ subscriber: "s", done: [{ first: 3n, last: 2n }] })], INVALID("open.done[0].last")],
+  ["a done run beyond 2^53", [open({ subscriber: "s", done: [{ first: 1n, last: U64_MAX }] })], INVALID("open.done[0].last")],
+  ["a done run beyond the last message", [open({ subscriber: "s", done: [{ first: 999n, last: 0n }] })], { code: Code.OUT_OF_RANGE, reason: "BEYOND_HEAD", field: "open.done[0].last" }],
+  ["a replaces_session_id of 129 bytes", [open({ replacesSessionId: "s".repeat(129) })], INVALID("open.replaces_session_id")],
   ["stop_at_head under EXPLICIT", [open({ stop: { $case: "stopAtHead", value: true } })], NOT_BUILT("open.stop_at_head under ACK_MODE_EXPLICIT")],
   ["10,001 ranges", [open(), settle({ acks: Array.from({ length: 10_001 }, (_, i) => range(BigInt(i + 1))) })], INVALID("settle")],
 ];

@@ -1,6 +1,6 @@
 import type { Chunk } from "../../src/core/chunk.js";
 import { EventFilter } from "../../src/core/event-filter.js";
-import type { DeliveryRun, Settlement, StopPoint } from "../../src/core/session.js";
+import { NO_CLAIMS, type Claims, type DeliveryRun, type Settlement, type StopPoint } from "../../src/core/session.js";
 import type { DeadLetter, Effect } from "../../src/core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../../src/core/subscription/facts.js";
 import { Subscription, type SubscriptionSettings } from "../../src/core/subscription/subscription.js";
@@ -103,10 +103,11 @@ export class SubscriptionHarness {
     this.publish(...Array.from({ length: count }, () => event));
   }
 
-  open(session: string, settings: Partial<SessionSettings> = {}): void {
+  open(session: string, settings: Partial<SessionSettings> = {}, claims: Partial<Claims> = {}): void {
     this.step({
       type: "session_opened",
       session,
+      claims: { ...NO_CLAIMS, ...claims },
       settings: {
         clientId: `client-${session}`,
         ackMode: "EXPLICIT",
@@ -116,6 +117,7 @@ export class SubscriptionHarness {
         maxBatchMessages: 100,
         maxBatchBytes: 100_000,
         maxInFlightPerLane: 1,
+        sharing: "SHARED",
         ...settings,
       },
     });
@@ -193,6 +195,9 @@ export class SubscriptionHarness {
       case "save_cursor":
         this.dirty = true;
         if (this.saving === undefined) this.startSaving();
+        return;
+      case "session_ready":
+        facts.push({ type: "session_started", session: effect.session });
         return;
       case "finish_session":
         facts.push({ type: "session_ended", session: effect.session, graceful: true });

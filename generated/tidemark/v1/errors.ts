@@ -148,6 +148,22 @@ export enum ErrorReason {
    * read of none of them. Watch again: it begins with everybody who is there.
    */
   WATCH_BACKLOG = 35,
+  /**
+   * SHARING_MISMATCH - FAILED_PRECONDITION. The sessions that this subscriber has open share it in another way. Say the same
+   * as they do, or open when the last of them has gone. Metadata: `field`, `value`, `open`.
+   */
+  SHARING_MISMATCH = 36,
+  /**
+   * CLIENT_BEHIND - FAILED_PRECONDITION. The client has processed less than was settled for this subscriber: it has lost
+   * what it knew, and would never see the messages in between. If it is meant to go back, move the
+   * subscriber with SeekSubscriber. Metadata: `field`, `value`, `settled_through`, `committed_offset`.
+   */
+  CLIENT_BEHIND = 37,
+  /**
+   * REPLACED - ABORTED. Another session named this one in `replaces_session_id`: the client has come back on a new
+   * stream. Do not reconnect.
+   */
+  REPLACED = 38,
   UNRECOGNIZED = -1,
 }
 
@@ -261,6 +277,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 35:
     case "ERROR_REASON_WATCH_BACKLOG":
       return ErrorReason.WATCH_BACKLOG;
+    case 36:
+    case "ERROR_REASON_SHARING_MISMATCH":
+      return ErrorReason.SHARING_MISMATCH;
+    case 37:
+    case "ERROR_REASON_CLIENT_BEHIND":
+      return ErrorReason.CLIENT_BEHIND;
+    case 38:
+    case "ERROR_REASON_REPLACED":
+      return ErrorReason.REPLACED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -342,6 +367,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_SUBSCRIPTION_MOVED";
     case ErrorReason.WATCH_BACKLOG:
       return "ERROR_REASON_WATCH_BACKLOG";
+    case ErrorReason.SHARING_MISMATCH:
+      return "ERROR_REASON_SHARING_MISMATCH";
+    case ErrorReason.CLIENT_BEHIND:
+      return "ERROR_REASON_CLIENT_BEHIND";
+    case ErrorReason.REPLACED:
+      return "ERROR_REASON_REPLACED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -373,6 +404,8 @@ export enum NoticeReason {
   HALF_CLOSED_EXPLICIT = 3,
   /** SETTINGS_CHANGED - An operator changed the filter, the settings or the pause of this subscriber; `detail` says what. */
   SETTINGS_CHANGED = 4,
+  /** TAKEN_OVER - This session stood by, and works from now on: the one before it has gone. */
+  TAKEN_OVER = 5,
   UNRECOGNIZED = -1,
 }
 
@@ -393,6 +426,9 @@ export function noticeReasonFromJSON(object: any): NoticeReason {
     case 4:
     case "NOTICE_REASON_SETTINGS_CHANGED":
       return NoticeReason.SETTINGS_CHANGED;
+    case 5:
+    case "NOTICE_REASON_TAKEN_OVER":
+      return NoticeReason.TAKEN_OVER;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -412,6 +448,8 @@ export function noticeReasonToJSON(object: NoticeReason): string {
       return "NOTICE_REASON_HALF_CLOSED_EXPLICIT";
     case NoticeReason.SETTINGS_CHANGED:
       return "NOTICE_REASON_SETTINGS_CHANGED";
+    case NoticeReason.TAKEN_OVER:
+      return "NOTICE_REASON_TAKEN_OVER";
     case NoticeReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -105,7 +105,11 @@ export enum Sharing {
   UNSPECIFIED = 0,
   /** SHARED - All work side by side; every message goes to one of them. */
   SHARED = 1,
-  /** EXCLUSIVE - One works; the others stand by, and one of them takes over when it is gone. */
+  /**
+   * EXCLUSIVE - One works: the first that opened. The others stand by, and when it is gone, the oldest of them takes
+   * over at once and is told by the notice TAKEN_OVER. A session that is paused, or drains and holds
+   * something still, works until it is over. One that drains never takes over.
+   */
   EXCLUSIVE = 2,
   UNRECOGNIZED = -1,
 }
@@ -495,9 +499,13 @@ export interface OpenSession {
    */
   clientId: string;
   /**
-   * The client keeps its position in its own database: everything up to this offset is done. Only with
-   * EXCLUSIVE (otherwise INVALID_ARGUMENT INVALID_FIELD) and with `queue_id`. Beyond the last message:
-   * OUT_OF_RANGE BEYOND_HEAD. Behind the committed offset: FAILED_PRECONDITION.
+   * The client keeps its position in its own database: everything up to this offset is done. It is
+   * settled, durably, before `opened` is sent; on an ORDERED queue too. Only for a durable subscriber, with
+   * EXCLUSIVE and with `queue_id`; otherwise INVALID_ARGUMENT INVALID_FIELD. Beyond the last message:
+   * OUT_OF_RANGE BEYOND_HEAD. Behind what verdicts, or an earlier processed_through, have settled up to the
+   * committed offset: FAILED_PRECONDITION CLIENT_BEHIND; what the filter passed, or retention dropped, does
+   * not count. From a session that stands by it is neither settled nor found behind: while another one
+   * works, its verdicts are the position.
    */
   processedThrough?:
     | bigint
@@ -512,7 +520,12 @@ export interface OpenSession {
    * FAILED_PRECONDITION QUEUE_ID_MISMATCH, and no queue is made. Empty: any.
    */
   queueId: string;
-  /** How sessions of this subscriber share. Default SHARED. All of its sessions say the same. */
+  /**
+   * How sessions of this subscriber share. Default SHARED. All of its sessions say the same: another value
+   * than that of the sessions that are open now is FAILED_PRECONDITION SHARING_MISMATCH. When the last of
+   * them has gone, the next one chooses anew. An ephemeral subscriber never has a second session, so for
+   * it both values are the same.
+   */
   sharing: Sharing;
   /** The longest silence of the server: after it, a heartbeat. 1 s to 1 h. Unset: 15 s. */
   heartbeat:
@@ -541,13 +554,19 @@ export interface OpenSession {
   labels: { [key: string]: string };
   /**
    * Offsets that this client had finished before its last session broke: settled at open, unless another
-   * session holds them now. At most 1,000 runs, up to the last message; on an ORDERED queue only what is
-   * a prefix of its lane. For a durable subscriber.
+   * session holds them now. Durable before `opened` is sent. On an ORDERED queue only what is a prefix of
+   * its lane, which is found out when the lane is read, so `opened.committed_offset` may not show it yet.
+   * What cannot be settled is passed over silently. Offsets mean nothing without their queue, so send
+   * `queue_id` with it. At most 1,000 runs, from offset 1, none of them backwards, and only for a durable
+   * subscriber; otherwise INVALID_ARGUMENT INVALID_FIELD. Beyond the last message: OUT_OF_RANGE BEYOND_HEAD.
    */
   done: OffsetRange[];
   /**
    * Ends this client's own earlier session first, if it is still there, half-dead behind a broken
-   * connection, so that its leases are free now. A session that is gone already is no error.
+   * connection, so that its leases are free now; its stream ends with ABORTED REPLACED, and what it held
+   * counts as handed out without a verdict. `sharing` and `done` are judged after that. A session that is
+   * gone already is no error. One of another queue or subscriber: INVALID_ARGUMENT INVALID_FIELD, and it
+   * lives on.
    */
   replacesSessionId: string;
 }
@@ -807,7 +826,10 @@ export interface SessionOpened {
   maxAttempts: number;
   /** This open made the subscriber. Unexpected: a typo in its name. True for every ephemeral one. */
   created: boolean;
-  /** Another session of this EXCLUSIVE subscriber works; this one takes over when it is gone. */
+  /**
+   * Another session of this EXCLUSIVE subscriber works; this one takes over when it is gone, and is told
+   * so by the notice TAKEN_OVER.
+   */
   standby: boolean;
   /** What this server can do, by name. A name keeps its meaning for good. */
   capabilities: string[];

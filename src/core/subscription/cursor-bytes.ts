@@ -1,7 +1,7 @@
 import { LIMITS } from "../limits.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryCause } from "../session.js";
-import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type WallMs } from "../units.js";
+import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type Offset, type WallMs } from "../units.js";
 import type { Trouble } from "./trouble.js";
 
 const CAUSES: readonly DeliveryCause[] = ["NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"];
@@ -23,6 +23,14 @@ export class CursorCorrupt extends Error {
 export function dueAgain(dueWallMs: WallMs, now: Now): { readonly at: MonotonicMs; readonly wallMs: WallMs } | undefined {
   if (dueWallMs <= now.wallMs) return undefined;
   return { at: monotonicMs(now.monotonicMs + Math.min(dueWallMs - now.wallMs, LIMITS.retryDelayMsMax)), wallMs: dueWallMs };
+}
+
+/** How far a subscription has come beyond what it handed out; the end of every cursor. */
+export interface Claimed {
+  /** The furthest message that a verdict or a client's claim has settled; 0: none, or not known. */
+  readonly lastSettled: Offset;
+  /** What clients had finished before and is not settled yet. */
+  readonly done: OffsetRanges;
 }
 
 /** Writes one cursor: a format byte, then unsigned LEB128 numbers. */
@@ -54,6 +62,11 @@ export class CursorWriter {
       this.number(last - first);
       after = last;
     }
+  }
+
+  claimed({ lastSettled, done }: Claimed): void {
+    this.number(lastSettled);
+    this.ranges(done);
   }
 
   /** A 64-bit hash, little-endian. */
@@ -130,6 +143,12 @@ export class CursorReader {
     const hash = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.at, 8).readBigUInt64LE();
     this.at += 8;
     return hash;
+  }
+
+  /** A cursor of before there were claims ends here. */
+  claimed(): Claimed {
+    if (this.at === this.bytes.length) return { lastSettled: offset(0), done: new OffsetRanges() };
+    return { lastSettled: offset(this.number()), done: this.ranges() };
   }
 
   trouble(): Trouble & { readonly dueWallMs: WallMs } {

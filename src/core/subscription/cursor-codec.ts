@@ -1,6 +1,6 @@
 import type { OffsetRanges } from "../offset-ranges.js";
 import { offset, type Offset, type WallMs } from "../units.js";
-import { CursorReader, CursorWriter } from "./cursor-bytes.js";
+import { CursorReader, CursorWriter, type Claimed } from "./cursor-bytes.js";
 import type { Trouble } from "./trouble.js";
 
 /** Messages with a history, as a cursor stores them. */
@@ -11,7 +11,7 @@ export interface StoredTrouble extends Trouble {
 }
 
 /** What survives a restart. Leases do not: what is not settled is deliverable again. */
-export interface Cursor {
+export interface Cursor extends Claimed {
   /** The first offset never looked at. What the filter passed below it stays passed. */
   readonly next: Offset;
   /** Matching messages below `next` that are not settled. */
@@ -23,7 +23,7 @@ export interface Cursor {
 const FORMAT = 1;
 /**
  * Encodes a cursor: format byte, then unsigned LEB128 numbers. `next`; the unsettled runs as (gap before, length), which in
- * the usual case is one pair; the troubles likewise, each with its counts, cause, due time and reason.
+ * the usual case is one pair; the troubles likewise, each with its counts, cause, due time and reason; what was claimed.
  */
 export function encodeCursor(cursor: Cursor): Buffer {
   const writer = new CursorWriter(FORMAT);
@@ -34,6 +34,7 @@ export function encodeCursor(cursor: Cursor): Buffer {
     writer.ranges(trouble.offsets);
     writer.trouble(trouble, trouble.dueWallMs);
   }
+  writer.claimed(cursor);
   return writer.finish();
 }
 
@@ -47,6 +48,7 @@ export function decodeCursor(bytes: Uint8Array): Cursor {
     const offsets = reader.ranges();
     troubles.push({ offsets, ...reader.trouble() });
   }
+  const claimed = reader.claimed();
   reader.end();
-  return { next, unsettled, troubles };
+  return { next, unsettled, troubles, ...claimed };
 }

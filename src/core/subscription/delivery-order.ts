@@ -1,3 +1,4 @@
+import type { OffsetRanges } from "../offset-ranges.js";
 import type { OffsetRun, WaitingFor } from "../session.js";
 import type { MonotonicMs, Offset, WallMs } from "../units.js";
 import type { Confirmation } from "./confirmations.js";
@@ -61,6 +62,10 @@ export interface DeliveryOrder {
   returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void;
   /** Settled at last: its copy is in the commit of the dead letters. */
   buried(at: Offset): void;
+  /** Settled without a session, but for what sessions hold and what is on its way to the dead letters. `next` is behind it then. */
+  settleThrough(through: Offset): void;
+  /** A client had finished these before: settled, unless a session holds them; in lanes, only what nothing unsettled is before. */
+  finished(claimed: OffsetRanges): void;
   /** Can never be read again, wherever it is but in flight. Says how many messages below `next` that were, as far as known. */
   drop(first: Offset, last: Offset): number;
   /** A session may take more, or other, than before. */

@@ -33,6 +33,8 @@ export type Effect =
    * cursor. `urgent`: somebody waits for it, with the next group commit; otherwise within 100 ms.
    */
   | { readonly type: "save_cursor"; readonly urgent: boolean }
+  /** What the session's client claimed is durable. Tell the client that the session is open, and answer `session_started`. */
+  | { readonly type: "session_ready"; readonly session: SessionId }
   /** The cursor behind these settles is durable. */
   | { readonly type: "confirm"; readonly session: SessionId; readonly requestIds: readonly bigint[]; readonly failures: readonly SettleFailure[]; readonly committedOffset: Offset }
   /** Read the messages, put the copies into the next cursor commit, and answer `dead_letters_copied` in the same turn as that commit is filled. */
@@ -42,4 +44,4 @@ export type Effect =
   /** The session reached its stop or finished draining: end its stream with OK. The driver then reports `session_ended`. */
   | { readonly type: "finish_session"; readonly session: SessionId };
 
-export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED";
+export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED" | "TAKEN_OVER";

@@ -1,5 +1,5 @@
 import type { Chunk } from "../chunk.js";
-import type { AckMode, FlowWindow, SessionId, Settlement, StopPoint } from "../session.js";
+import type { AckMode, Claims, FlowWindow, SessionId, Settlement, Sharing, StopPoint } from "../session.js";
 import type { Offset } from "../units.js";
 
 /** How one session works; fixed at open, but for `flow`. */
@@ -13,11 +13,16 @@ export interface SessionSettings {
   readonly maxBatchBytes: number;
   /** Of an ordered queue: how many messages of one lane may be in flight. At least 1. */
   readonly maxInFlightPerLane: number;
+  /** The same for every session of a subscription; the caller sees to it. */
+  readonly sharing: Sharing;
 }
 
 /** What happened, in the past tense: the only input of the subscription machine. */
 export type Fact =
-  | { readonly type: "session_opened"; readonly session: SessionId; readonly settings: SessionSettings }
+  /** What its client claims is settled now; answered by `session_ready`. Claims lie within the head. */
+  | { readonly type: "session_opened"; readonly session: SessionId; readonly settings: SessionSettings; readonly claims: Claims }
+  /** Answers `session_ready`: its client was told that it is open, so the session may be spoken to. */
+  | { readonly type: "session_started"; readonly session: SessionId }
   /** `graceful`: half-close, drain or server stop; what is held goes back uncounted. Otherwise it counts as a hand-out without verdict. */
   | { readonly type: "session_ended"; readonly session: SessionId; readonly graceful: boolean }
   | { readonly type: "flow_changed"; readonly session: SessionId; readonly flow: FlowWindow }

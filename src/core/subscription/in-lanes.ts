@@ -1,5 +1,6 @@
 import type { DeliveryCause, DeliveryRun, WaitingFor } from "../session.js";
 import { MinHeap } from "../min-heap.js";
+import type { OffsetRanges } from "../offset-ranges.js";
 import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import type { Confirmation } from "./confirmations.js";
 import { dueAgain, NEVER } from "./cursor-bytes.js";
@@ -26,7 +27,9 @@ export class InLanes implements DeliveryOrder {
   private readonly handingOut: LaneHandOut;
 
   constructor(private readonly state: SubscriptionState) {
-    this.handingOut = new LaneHandOut(state, this.lanes, this.returns);
+    this.handingOut = new LaneHandOut(state, this.lanes, this.returns, (message) => {
+      this.forgetReturns(message, message);
+    });
   }
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
@@ -34,6 +37,8 @@ export class InLanes implements DeliveryOrder {
     const cursor = decodeLaneCursor(bytes);
     const order = new InLanes(state);
     state.next = cursor.next;
+    state.lastSettled = cursor.lastSettled;
+    state.done.addAll(cursor.done);
     for (const { hash, first, count } of cursor.lanes) {
       order.handingOut.mayResume(order.lanes.begin(hash, first, count === 0 ? Infinity : count));
     }
@@ -96,17 +101,31 @@ export class InLanes implements DeliveryOrder {
   buried(at: Offset): void {
     const lane = this.lanes.holder(at);
     if (lane?.entries[0]?.offset !== at) return;
+    this.state.noteSettled(at);
     this.lanes.settleFirst(lane);
     this.settlePrefix(lane);
   }
 
+  settleThrough(through: Offset): void {
+    const { state } = this;
+    state.next = offset(Math.max(state.next, through + 1));
+    this.loseThrough(through);
+    this.forgetReturns(offset(1), through);
+    state.change();
+  }
+
+  /** Which lane a message is in shows when it is read, so what was finished is noted, and settled when its lane comes to it. */
+  finished(claimed: OffsetRanges): void {
+    const { done } = this.state;
+    done.addAll(claimed);
+    for (const at of this.lanes.handedOutOffsets()) done.remove(at, at);
+    done.remove(offset(1), this.floor);
+    for (const lane of this.lanes.values()) if (lane.entries.length === 0) this.handingOut.mayResume(lane);
+    this.state.change();
+  }
+
   drop(first: Offset, last: Offset): number {
-    for (const lane of this.lanes.values()) {
-      if (lane.behind > 0 && lane.resumeFrom <= last) {
-        this.lanes.loseThrough(lane, last);
-        this.handingOut.mayResume(lane);
-      }
-    }
+    this.loseThrough(last);
     let dropped = 0;
     for (const at of this.returns.keys()) {
       if (first <= at && at <= last && this.returns.delete(at)) dropped++;
@@ -144,7 +163,8 @@ export class InLanes implements DeliveryOrder {
       first: lane.first,
       count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
     }));
-    return encodeLaneCursor({ next: this.state.next, lanes, troubles: this.troubles() });
+    const { next, lastSettled, done } = this.state;
+    return encodeLaneCursor({ next, lanes, troubles: this.troubles(), lastSettled, done });
   }
 
   /** Lanes know where their first message is, not where the others are. */
@@ -174,6 +194,7 @@ export class InLanes implements DeliveryOrder {
     for (let entry = lane.entries[0]; entry?.status === "concluded"; entry = lane.entries[0]) {
       entry.conclude?.();
       const version = this.state.change();
+      this.state.noteSettled(entry.offset);
       if (entry.owed !== undefined) {
         entry.owed.waits--;
         entry.owed.version = version;
@@ -184,6 +205,25 @@ export class InLanes implements DeliveryOrder {
       this.lanes.settleFirst(lane);
     }
     if (lane.behind > 0) this.handingOut.mayResume(lane);
+  }
+
+  /** Nothing up to `last` is behind in any lane any more. */
+  private loseThrough(last: Offset): void {
+    for (const lane of this.lanes.values()) {
+      if (lane.behind > 0 && lane.resumeFrom <= last) {
+        this.lanes.loseThrough(lane, last);
+        this.handingOut.mayResume(lane);
+      }
+    }
+  }
+
+  private forgetReturns(first: Offset, last: Offset): void {
+    const known = first === last ? [first] : [...this.returns.keys()].filter((at) => first <= at && at <= last);
+    const waited = known.filter((at) => this.returns.get(at)?.due !== undefined);
+    for (const at of known) this.returns.delete(at);
+    if (waited.length === 0) return;
+    this.waiting.remove(({ message }) => first <= message && message <= last);
+    this.handingOut.forgetDue(first, last);
   }
 
   /** One message comes back; the later ones of its lane are recalled. */

@@ -1,5 +1,5 @@
 import { offset, type Offset, type WallMs } from "../units.js";
-import { CursorReader, CursorWriter } from "./cursor-bytes.js";
+import { CursorReader, CursorWriter, type Claimed } from "./cursor-bytes.js";
 import type { Trouble } from "./trouble.js";
 
 /** A message with a history, as a cursor stores it. */
@@ -10,7 +10,7 @@ export interface LaneTrouble extends Trouble {
 }
 
 /** What survives a restart of a subscription in lanes: O(lanes that lag), whatever their backlog. */
-export interface LaneCursor {
+export interface LaneCursor extends Claimed {
   /** The first offset never looked at. What the filter passed below it stays passed. */
   readonly next: Offset;
   /** Every other lane has settled everything below `next`. `count`: its messages from `first` up to `next`; 0: not known. */
@@ -20,8 +20,8 @@ export interface LaneCursor {
 
 const FORMAT = 2;
 
-/** Encodes a cursor: `next`; hash, first offset and count of each lane; offset and trouble of each troubled message. */
-export function encodeLaneCursor({ next, lanes, troubles }: LaneCursor): Buffer {
+/** Encodes a cursor: `next`; hash, first offset and count of each lane; offset and trouble of each troubled message; what was claimed. */
+export function encodeLaneCursor({ next, lanes, troubles, ...claimed }: LaneCursor): Buffer {
   const writer = new CursorWriter(FORMAT);
   writer.number(next);
   writer.number(lanes.length);
@@ -35,6 +35,7 @@ export function encodeLaneCursor({ next, lanes, troubles }: LaneCursor): Buffer 
     writer.number(trouble.offset);
     writer.trouble(trouble, trouble.dueWallMs);
   }
+  writer.claimed(claimed);
   return writer.finish();
 }
 
@@ -48,6 +49,7 @@ export function decodeLaneCursor(bytes: Uint8Array): LaneCursor {
   }
   const troubles: LaneTrouble[] = [];
   for (let left = reader.number(); left > 0; left--) troubles.push({ offset: offset(reader.number()), ...reader.trouble() });
+  const claimed = reader.claimed();
   reader.end();
-  return { next, lanes, troubles };
+  return { next, lanes, troubles, ...claimed };
 }

@@ -54,6 +54,8 @@ export class LaneHandOut {
     private readonly state: SubscriptionState,
     private readonly lanes: Lanes,
     private readonly returns: Map<Offset, Return>,
+    /** A message that may wait to come again is settled. */
+    private readonly forget: (message: Offset) => void,
   ) {
     this.turns = new SessionTurns(state);
   }
@@ -81,6 +83,11 @@ export class LaneHandOut {
     if (lane?.resumeFrom === message) this.mayResume(lane);
   }
 
+  /** Nobody waits for the retries of `first..last` any more. */
+  forgetDue(first: Offset, last: Offset): void {
+    for (const message of this.dueLater.keys()) if (first <= message && message <= last) this.dueLater.delete(message);
+  }
+
   /** A session may take more, or other, than before. */
   sessionChanged(session: SessionState): void {
     if (!session.canTake) return;
@@ -99,6 +106,7 @@ export class LaneHandOut {
     this.turns.begin();
     this.resumeSuspects();
     this.resumeCounted();
+    if (this.lanes.isEmpty) state.passDone();
     state.passFiltered();
     const behind = this.sweep();
     const fresh = this.takeNew(waitingRetries);
@@ -165,6 +173,12 @@ export class LaneHandOut {
       if (at >= this.state.next) return true;
       const lane = this.lanes.get(chunk.laneHash?.[index] ?? 0n);
       if (lane === undefined || !this.candidates.has(lane) || at < lane.resumeFrom) continue;
+      if (lane.entries.length === 0 && this.state.done.has(at)) {
+        this.settleDone(at);
+        this.lanes.settleBehind(lane, at);
+        if (lane.behind === 0) this.candidates.delete(lane);
+        continue;
+      }
       const placing = this.place(lane, loaded, index, at);
       if (placing === "placed") {
         if (lane.behind === 0) this.candidates.delete(lane);
@@ -210,11 +224,24 @@ export class LaneHandOut {
       return true;
     }
     const begun = lane === undefined;
+    if (begun && this.state.done.has(at)) {
+      this.settleDone(at);
+      return true;
+    }
     lane ??= this.lanes.begin(hash, at, 0);
     const placing = this.place(lane, loaded, index, at);
     if (placing === "not now") this.lanes.addBehind(lane, at);
     else if (placing === "no room" && begun) this.lanes.emptyBehind(lane);
     return placing !== "no room";
+  }
+
+  /** A client had finished it before, and nothing before it in its lane is unsettled. */
+  private settleDone(at: Offset): void {
+    const { state } = this;
+    this.forget(at);
+    state.done.remove(at, at);
+    state.noteSettled(at);
+    state.change();
   }
 
   private place(lane: Lane, loaded: LoadedChunk, index: number, at: Offset): Placing {
@@ -301,6 +328,7 @@ export class LaneHandOut {
       return false;
     }
     this.returns.delete(at);
+    this.state.done.remove(at, at);
     open.entries.push(this.lanes.handOut(lane, at, session, lane.behind > 0));
     return true;
   }

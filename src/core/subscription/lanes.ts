@@ -67,6 +67,16 @@ export class Lanes {
     return this.holding.size;
   }
 
+  /** No lane has anything unsettled. */
+  get isEmpty(): boolean {
+    return this.lanes.size === 0;
+  }
+
+  /** Every message that is handed out and not settled, in no order. */
+  handedOutOffsets(): Iterable<Offset> {
+    return this.holding.keys();
+  }
+
   /** True when a lane has something left to hand out. */
   get anyBehind(): boolean {
     return this.behindTotal > 0 || this.uncounted > 0;
@@ -157,6 +167,13 @@ export class Lanes {
   /** Nothing behind can be found any more: the count was a bound, or what it counted is gone. */
   emptyBehind(lane: Lane): void {
     this.setBehind(lane, 0);
+    this.moved(lane);
+  }
+
+  /** The first message of a lane with nothing in flight is settled. */
+  settleBehind(lane: Lane, at: Offset): void {
+    lane.resumeFrom = offset(at + 1);
+    this.setBehind(lane, lane.behind - 1);
     this.moved(lane);
   }
 

@@ -82,6 +82,22 @@ export class ReturnedMessages {
     return removed;
   }
 
+  /** Takes out what of these is ready or waits, since it is settled; says which that was. */
+  settle(claimed: OffsetRanges): OffsetRanges {
+    const settled = new OffsetRanges();
+    for (const { first, last } of claimed.runs()) settled.addAll(this.drop(first, last));
+    let emptied = false;
+    for (const { offsets } of this.waiting.values()) {
+      for (const run of offsets.runs().flatMap(({ first, last }) => claimed.within(first, last))) {
+        settled.add(run.first, run.last);
+        this.waitingMessages -= offsets.remove(run.first, run.last);
+      }
+      emptied ||= offsets.isEmpty;
+    }
+    if (emptied) this.waiting.remove(({ offsets }) => offsets.isEmpty);
+    return settled;
+  }
+
   /** Drops whatever of `first..last` is ready, since it can no longer be read; says which. */
   drop(first: Offset, last: Offset): OffsetRanges {
     const dropped = new OffsetRanges();

@@ -1,12 +1,20 @@
 import { LIMITS } from "../limits.js";
 import type { FlowWindow, SessionId } from "../session.js";
-import type { MonotonicMs, Offset } from "../units.js";
+import { offset, type MonotonicMs, type Offset } from "../units.js";
 import { FATE, type DeliveryBatch, type Fate, type Positions, type VisitStretch } from "./delivery-batch.js";
 import type { SessionSettings } from "./facts.js";
 
 /** One session's side of a subscription: its credit, what it holds, and what it did lately. */
 export class SessionState {
   flow: FlowWindow;
+  /** Another session of an exclusive subscription works. */
+  standby = false;
+  /** Its client was told that it is open. Nothing is said to it before. */
+  started = false;
+  /** Its client's own position, which is settled before it starts. */
+  claimedThrough = offset(0);
+  /** It may start when the cursor is durable at this version. */
+  awaitsVersion = 0;
   transportReady = true;
   draining = false;
   /** `finish_session` is on its way; nothing more goes out. */
@@ -33,8 +41,8 @@ export class SessionState {
   constructor(
     readonly id: SessionId,
     readonly settings: SessionSettings,
-    /** The head when the session opened: what `stop at_head` and CAUGHT_UP mean by head. */
-    readonly headAtOpen: Offset,
+    /** The head when its client was told that it is open: what `stop at_head` and CAUGHT_UP mean by head. */
+    public headAtOpen: Offset,
   ) {
     this.flow = settings.flow;
   }
@@ -45,9 +53,14 @@ export class SessionState {
 
   /** True while one more message may go out. One always may when nothing is in flight. */
   get canTake(): boolean {
-    if (this.flow.paused || this.draining || this.finished || !this.transportReady || this.suspectInFlight) return false;
+    if (!this.works || this.flow.paused || this.draining || this.finished || !this.transportReady || this.suspectInFlight) return false;
     if (this.stopReached) return false;
     return this.hasRoom;
+  }
+
+  /** Messages may go to it, as far as it is for others to say. */
+  get works(): boolean {
+    return this.started && !this.standby;
   }
 
   /** AUTO has no window of its own: the transport's is the limit. */

@@ -53,7 +53,7 @@ export class SessionTurns {
   /** Keeps the session with the least in flight free of other messages until a suspect can go to it. */
   reserve(): void {
     for (const session of this.state.sessions.values()) {
-      if (session.flow.paused || session.draining || session.finished || session.suspectInFlight) continue;
+      if (!session.works || session.flow.paused || session.draining || session.finished || session.suspectInFlight) continue;
       if (this.reserved === undefined || session.inFlightMessages < this.reserved.inFlightMessages) this.reserved = session;
     }
   }

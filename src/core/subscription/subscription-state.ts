@@ -1,4 +1,5 @@
 import type { SessionId } from "../session.js";
+import { OffsetRanges } from "../offset-ranges.js";
 import { offset, type Offset } from "../units.js";
 import { Confirmations, type Confirmation } from "./confirmations.js";
 import { FATE } from "./delivery-batch.js";
@@ -6,7 +7,6 @@ import type { DeadLetter, Effect } from "./effects.js";
 import { LoadedChunks } from "./loaded-chunks.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
-import type { SubscriptionTally } from "./tally.js";
 import { hasHistory, type Trouble } from "./trouble.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
@@ -23,6 +23,13 @@ export class SubscriptionState {
   readonly burials = new Map<Offset, Burial>();
   readonly confirmations = new Confirmations();
   readonly loaded = new LoadedChunks();
+  /**
+   * What clients had finished before and the order has not come to: it settles them instead of handing them out. Bounded by
+   * `maxUnsettled` runs and one open's more.
+   */
+  readonly done = new OffsetRanges();
+  /** The furthest message that a verdict or a client's claim has settled. What the filter passed does not count. */
+  lastSettled = offset(0);
   /** The outstanding `load`. */
   loading: Offset | undefined;
   /** Counts every change that a restart must not forget. */
@@ -32,14 +39,12 @@ export class SubscriptionState {
   /**
    * @param next the first offset never looked at
    * @param durableFloor the committed offset; never goes back
-   * @param tally counts what was done, for others to read
    */
   constructor(
     readonly settings: SubscriptionSettings,
     public next: Offset,
     public head: Offset,
     public durableFloor: Offset,
-    readonly tally: SubscriptionTally,
   ) {}
 
   get inFlight(): number {
@@ -51,6 +56,26 @@ export class SubscriptionState {
   /** Notes a change that has to be stored, and says the version that holds it. */
   change(): number {
     return ++this.version;
+  }
+
+  /** Sessions that may be spoken to. */
+  *startedSessions(): Iterable<SessionState> {
+    for (const session of this.sessions.values()) if (session.started) yield session;
+  }
+
+  noteSettled(last: Offset): void {
+    if (last > this.lastSettled) this.lastSettled = last;
+  }
+
+  /** Advances over what was done before, where nothing unsettled can be in its way. */
+  passDone(): void {
+    while (this.done.min !== undefined && this.done.min <= this.next) {
+      const { first, last } = this.done.run(0);
+      this.next = offset(Math.max(this.next, last + 1));
+      this.noteSettled(last);
+      this.done.remove(first, last);
+      this.change();
+    }
   }
 
   /** Advances over messages that the filter does not take; the next one to hand out is then at `next`, or not loaded. */

@@ -4,14 +4,14 @@ import { takeCensus, type Census, type SubscriptionCounts } from "./census.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
-import type { Fact, SessionSettings } from "./facts.js";
+import type { Fact } from "./facts.js";
 import { InLanes } from "./in-lanes.js";
 import { Leases } from "./leases.js";
 import { LoadedChunk } from "./loaded-chunks.js";
-import { SessionState } from "./session-state.js";
+import { SessionPlaces } from "./session-places.js";
+import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import { SubscriptionState } from "./subscription-state.js";
-import { SubscriptionTally } from "./tally.js";
 import { Unordered } from "./unordered.js";
 import { Verdicts } from "./verdicts.js";
 
@@ -37,6 +37,7 @@ export type { SubscriptionSettings } from "./settings.js";
 export class Subscription {
   private readonly verdicts: Verdicts;
   private readonly leases: Leases;
+  private readonly places: SessionPlaces;
   private announcedVersion = 0;
   private announcedUrgent = false;
   private notedFloor: Offset;
@@ -50,19 +51,20 @@ export class Subscription {
     private readonly order: DeliveryOrder,
   ) {
     this.verdicts = new Verdicts(state, order);
+    this.places = new SessionPlaces(state, order);
     this.leases = new Leases(state, this.verdicts);
     this.notedFloor = order.floor;
   }
 
-  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. It adds to `tally`. */
-  static begin(settings: SubscriptionSettings, after: Offset, head: Offset, tally = new SubscriptionTally()): Subscription {
-    const state = new SubscriptionState(settings, offset(after + 1), head, after, tally);
+  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. */
+  static begin(settings: SubscriptionSettings, after: Offset, head: Offset): Subscription {
+    const state = new SubscriptionState(settings, offset(after + 1), head, after);
     return new Subscription(state, settings.ordered ? new InLanes(state) : new Unordered(state));
   }
 
   /** From a cursor that `encodeCursor` made. Throws CursorCorrupt on bytes that are none. */
-  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now, tally = new SubscriptionTally()): Subscription {
-    const state = new SubscriptionState(settings, offset(1), head, offset(0), tally);
+  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now): Subscription {
+    const state = new SubscriptionState(settings, offset(1), head, offset(0));
     const order = settings.ordered ? InLanes.restore(state, bytes, now) : Unordered.restore(state, bytes, now);
     state.durableFloor = order.floor;
     return new Subscription(state, order);
@@ -74,6 +76,7 @@ export class Subscription {
     this.leases.expire(now.monotonicMs, effects);
     this.take(fact, now, effects);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
+    this.places.ready(effects);
     this.order.handOut(now.monotonicMs, effects);
     if (this.state.sessions.size === 0) this.state.loaded.clear();
     this.verdicts.bury(effects);
@@ -83,7 +86,6 @@ export class Subscription {
     this.verdicts.noticeBuried(effects);
     this.watchSessions(effects);
     this.announceCursor(effects);
-    this.count(effects);
     return effects;
   }
 
@@ -111,6 +113,16 @@ export class Subscription {
     };
   }
 
+  /** How far verdicts and claims have settled messages, up to the floor: a client that has done less has lost what it knew. */
+  get settledThrough(): Offset {
+    return offset(Math.min(this.order.floor, this.state.lastSettled));
+  }
+
+  /** True while another session works in this one's place. */
+  standsBy(session: SessionId): boolean {
+    return this.state.sessions.get(session)?.standby ?? false;
+  }
+
   /** Messages that a session holds. */
   inFlight(session: SessionId): number {
     return this.state.sessions.get(session)?.inFlightMessages ?? 0;
@@ -125,6 +137,7 @@ export class Subscription {
   waitingFor(id: SessionId): WaitingFor | undefined {
     const session = this.state.sessions.get(id);
     if (session === undefined) return undefined;
+    if (session.standby) return "STANDBY";
     return session.flow.paused ? "PAUSED" : this.order.waitingFor(session);
   }
 
@@ -137,7 +150,10 @@ export class Subscription {
     const { state } = this;
     switch (fact.type) {
       case "session_opened":
-        this.openSession(fact.session, fact.settings, effects);
+        this.places.open(fact);
+        return;
+      case "session_started":
+        this.startSession(fact.session, effects);
         return;
       case "session_ended":
         this.endSession(fact.session, fact.graceful, effects);
@@ -179,22 +195,6 @@ export class Subscription {
     }
   }
 
-  /** Adds to the tally what the effects of a step do. */
-  private count(effects: readonly Effect[]): void {
-    const { tally } = this.state;
-    for (const effect of effects) {
-      if (effect.type === "deliver") {
-        tally.delivered += effect.messages;
-        if (effect.batch.cause !== "NEW") tally.redelivered[effect.batch.cause] += effect.messages;
-      } else if (effect.type === "bury") {
-        for (const { reason } of effect.deadLetters) tally.deadLettered[reason]++;
-      } else if (effect.type === "confirm") {
-        // Below 0 are the broker's own settles: what comes to nothing there is no client's failure.
-        for (const { requestId, code } of effect.failures) if (requestId >= 0n) tally.settleFailures[code]++;
-      }
-    }
-  }
-
   private changeSession(fact: Extract<Fact, { type: "flow_changed" | "drain_requested" | "transport_changed" | "batch_taken" }>): void {
     const session = this.state.sessions.get(fact.session);
     if (session === undefined) return;
@@ -211,8 +211,11 @@ export class Subscription {
     this.order.sessionChanged(session);
   }
 
-  private openSession(id: SessionId, settings: SessionSettings, effects: Effect[]): void {
-    this.state.sessions.set(id, new SessionState(id, settings, this.state.head));
+  private startSession(id: SessionId, effects: Effect[]): void {
+    const session = this.state.sessions.get(id);
+    if (session === undefined || session.started) return;
+    session.started = true;
+    session.headAtOpen = this.state.head;
     if (this.untoldGap === undefined) return;
     effects.push({ type: "gap", session: id, ...this.untoldGap });
     this.untoldGap = undefined;
@@ -233,6 +236,7 @@ export class Subscription {
     state.sessions.delete(id);
     this.order.sessionEnded(session);
     state.confirmations.forget(id);
+    this.places.left(session, effects);
   }
 
   private takeChunks(fact: Extract<Fact, { type: "chunks_loaded" }>, effects: Effect[]): void {
@@ -271,11 +275,12 @@ export class Subscription {
     } else if (matchingCount === 0) return;
     state.change();
     const gap = { first, last, matchingCount };
-    if (state.sessions.size === 0) {
+    const told = [...state.startedSessions()];
+    if (told.length === 0) {
       const before = this.untoldGap;
       this.untoldGap = before === undefined ? gap : { first: before.first, last, matchingCount: before.matchingCount + matchingCount };
     }
-    for (const session of state.sessions.keys()) effects.push({ type: "gap", session, ...gap });
+    for (const { id: session } of told) effects.push({ type: "gap", session, ...gap });
   }
 
   private settleWithoutStore(): void {
@@ -288,7 +293,7 @@ export class Subscription {
   /** Tells who has caught up, and ends who has reached a stop or finished draining. */
   private watchSessions(effects: Effect[]): void {
     const { state } = this;
-    for (const session of state.sessions.values()) {
+    for (const session of state.startedSessions()) {
       if (session.finished) continue;
       if (!session.caughtUp && this.order.handedOutThrough(session.headAtOpen)) {
         session.caughtUp = true;
@@ -322,9 +327,10 @@ export class Subscription {
       // The floor also moves by passing what the filter does not take; retention waits for it.
       if (state.version === this.announcedVersion && !state.settings.ephemeral) state.change();
       this.notedFloor = this.order.floor;
+      if (!state.done.isEmpty) state.done.remove(offset(1), this.notedFloor);
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
-    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.sessionsWait();
+    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.places.anyOpening || this.sessionsWait();
     if (state.version === this.announcedVersion && (!urgent || this.announcedUrgent)) return;
     this.announcedVersion = state.version;
     this.announcedUrgent = urgent;

@@ -31,9 +31,11 @@ export class Unordered implements DeliveryOrder {
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
   static restore(state: SubscriptionState, cursor: Uint8Array, now: Now): Unordered {
-    const { next, unsettled, troubles } = decodeCursor(cursor);
+    const { next, unsettled, troubles, lastSettled, done } = decodeCursor(cursor);
     if (unsettled.max !== undefined && unsettled.max >= next) throw new CursorCorrupt("an unsettled message lies ahead of the cursor");
     state.next = next;
+    state.lastSettled = lastSettled;
+    state.done.addAll(done);
     const order = new Unordered(state, unsettled);
     const plain = new OffsetRanges();
     plain.addAll(unsettled);
@@ -74,6 +76,7 @@ export class Unordered implements DeliveryOrder {
 
   acked(first: Offset, last: Offset): void {
     this.unsettled.remove(first, last);
+    this.state.noteSettled(last);
     this.state.change();
   }
 
@@ -87,6 +90,28 @@ export class Unordered implements DeliveryOrder {
 
   buried(at: Offset): void {
     this.unsettled.remove(at, at);
+    this.state.noteSettled(at);
+  }
+
+  settleThrough(through: Offset): void {
+    const { state } = this;
+    const all = new OffsetRanges();
+    all.add(offset(1), through);
+    for (const { first, last } of this.returns.settle(all).runs()) this.unsettled.remove(first, last);
+    state.next = offset(Math.max(state.next, through + 1));
+    state.change();
+  }
+
+  finished(claimed: OffsetRanges): void {
+    const { state } = this;
+    for (const { first, last } of this.returns.settle(claimed).runs()) {
+      this.unsettled.remove(first, last);
+      state.noteSettled(last);
+    }
+    state.done.addAll(claimed);
+    state.done.remove(offset(1), offset(state.next - 1));
+    state.passDone();
+    state.change();
   }
 
   drop(first: Offset, last: Offset): number {
@@ -116,7 +141,8 @@ export class Unordered implements DeliveryOrder {
   }
 
   store(): Buffer {
-    return encodeCursor({ next: this.state.next, unsettled: this.unsettled, troubles: this.troubles() });
+    const { next, lastSettled, done } = this.state;
+    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done });
   }
 
   whereabouts(): Whereabouts {
@@ -131,7 +157,7 @@ export class Unordered implements DeliveryOrder {
   handOut(now: MonotonicMs, effects: Effect[]): void {
     const { state } = this;
     this.returns.release(now);
-    state.passFiltered();
+    this.passNew();
     this.turns.begin();
     const suspect = this.handOutReturned(now, effects, true);
     const again = this.handOutReturned(now, effects, false);
@@ -201,9 +227,27 @@ export class Unordered implements DeliveryOrder {
       if (draft.count === 0) continue;
       draft.eachRun((first, last) => { this.unsettled.add(first, last); });
       this.send(session, draft, FRESH, false, now, effects);
-      state.passFiltered();
+      this.passNew();
     }
     return undefined;
+  }
+
+  /** Advances over what is not to be handed out, as far as is known. */
+  private passNew(): void {
+    const { state } = this;
+    do {
+      state.passDone();
+      state.passFiltered();
+    } while (state.done.min !== undefined && state.done.min <= state.next);
+  }
+
+  /** The next message of a chunk that is to be handed out; its count when there is none. */
+  private nextNew(loaded: LoadedChunk, from: number): number {
+    const { done } = this.state;
+    const { chunk } = loaded;
+    let index = loaded.nextTaken(from);
+    if (!done.isEmpty) while (index < chunk.count && done.has(offset(chunk.first + index))) index = loaded.nextTaken(index + 1);
+    return index;
   }
 
   /** Fills a batch from `next` on, across chunks, and moves `next` past what it took or passed over. */
@@ -213,13 +257,13 @@ export class Unordered implements DeliveryOrder {
       const loaded = state.loaded.find(state.next);
       if (loaded === undefined || !loaded.isUsable) return;
       const { chunk } = loaded;
-      let index = loaded.nextTaken(state.next - chunk.first);
+      let index = this.nextNew(loaded, state.next - chunk.first);
       while (index < chunk.count) {
         if (!draft.take(chunk, index)) {
           state.next = offset(chunk.first + index);
           return;
         }
-        index = loaded.nextTaken(index + 1);
+        index = this.nextNew(loaded, index + 1);
       }
       state.next = offset(chunk.last + 1);
     }

@@ -8,6 +8,7 @@ import { BrokerError } from "../../../src/core/errors.js";
 import { decodeMessage } from "../../../src/core/message-codec.js";
 import type { StoredMessage } from "../../../src/core/message-codec.js";
 import type { NewMessage } from "../../../src/core/message.js";
+import { NO_CLAIMS } from "../../../src/core/session.js";
 import type { BatchFacts, DeliveryRun, OpenSession, OffsetRun, SettleFailure, Settlement } from "../../../src/core/session.js";
 import type { DeliveryPart } from "../../../src/core/subscription/effects.js";
 import { offset } from "../../../src/core/units.js";
@@ -15,7 +16,6 @@ import { MemoryDisk } from "../../../src/engines/memory/memory-disk.js";
 import { MemoryEngine } from "../../../src/engines/memory/memory-engine.js";
 import { MemoryFaults } from "../../../src/engines/memory/memory-faults.js";
 import type { Random } from "../../../src/ports/random.js";
-import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { EventLoopTurns } from "../../../src/system/turns.js";
 import { until } from "../../support/condition.js";
 import { ManualClock } from "../../support/manual-clock.js";
@@ -117,7 +117,7 @@ export class Bench {
 
   private build(): Broker {
     const { engine, clock, random, journal, settings } = this;
-    return new Broker({ engine, clock, random, journal, settings, turns: new EventLoopTurns(), telemetry: NO_TELEMETRY });
+    return new Broker({ engine, clock, random, journal, settings, turns: new EventLoopTurns() });
   }
 }
 
@@ -137,7 +137,10 @@ export const OPEN: OpenSession = {
   clientTimeoutMs: undefined,
   maxBatchMessages: 0,
   maxInFlightPerLane: 1,
-    maxBatchBytes: 0,
+  maxBatchBytes: 0,
+  sharing: "SHARED",
+  claims: NO_CLAIMS,
+  replacesSessionId: "",
   labels: new Map(),
   peer: "127.0.0.1:1",
   userAgent: "test/1",

@@ -11,6 +11,7 @@ const PREFIX = "ERROR_REASON_";
 const NOTICES: Readonly<Record<SentNotice, NoticeReason>> = {
   CAUGHT_UP: NoticeReason.CAUGHT_UP,
   DEAD_LETTERED: NoticeReason.DEAD_LETTERED,
+  TAKEN_OVER: NoticeReason.TAKEN_OVER,
 };
 const BURIALS: Readonly<Record<DeadLetter["reason"], DeadLetterReason>> = {
   REJECTED: DeadLetterReason.REJECTED,

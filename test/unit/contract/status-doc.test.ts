@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { Queue, Retention } from "../../../generated/tidemark/v1/queue.js";
 import { SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
-import { AckMode, OpenSession, Sharing } from "../../../generated/tidemark/v1/subscribe.js";
+import { AckMode, OpenSession } from "../../../generated/tidemark/v1/subscribe.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { adminHandlers } from "../../../src/grpc/admin.js";
@@ -34,10 +34,6 @@ const SETTING: Readonly<Record<string, () => void>> = {
   "OpenSession.start_from_time": opening({ start: { $case: "startFromTime", value: SECOND } }),
   "OpenSession.stop_at_head": opening({ stop: { $case: "stopAtHead", value: true } }),
   "OpenSession.stop_after_messages": opening({ stop: { $case: "stopAfterMessages", value: 1n } }),
-  "OpenSession.processed_through": opening({ processedThrough: 1n }),
-  "OpenSession.sharing": opening({ sharing: Sharing.EXCLUSIVE }),
-  "OpenSession.done": opening({ done: [{ first: 1n, last: 1n }] }),
-  "OpenSession.replaces_session_id": opening({ replacesSessionId: "s1" }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
   "Queue.dedup_window": creating({ dedupWindow: SECOND }),
   "Queue.dedup_ids_max": creating({ dedupIdsMax: 1n }),

@@ -11,6 +11,8 @@ function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {
   return ranges;
 }
 
+const NOTHING_CLAIMED = { lastSettled: offset(0), done: rangesOf([]) };
+
 const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 2 ** 52 }), fc.nat({ max: 1_000 })), { maxLength: 20 });
 const cursors: fc.Arbitrary<Cursor> = fc.record({
   next: fc.maxSafeNat().map(offset),
@@ -26,7 +28,10 @@ const cursors: fc.Arbitrary<Cursor> = fc.record({
     }),
     { maxLength: 5 },
   ),
+  lastSettled: fc.maxSafeNat().map(offset),
+  done: runs.map(rangesOf),
 });
+
 
 describe("the stored cursor", () => {
   it("comes back as it was", () => {
@@ -34,6 +39,8 @@ describe("the stored cursor", () => {
       fc.property(cursors, (cursor) => {
         const again = decodeCursor(encodeCursor(cursor));
         expect(again.next).to.equal(cursor.next);
+        expect(again.lastSettled).to.equal(cursor.lastSettled);
+        expect(again.done.runs()).to.deep.equal(cursor.done.runs());
         expect(again.unsettled.runs()).to.deep.equal(cursor.unsettled.runs());
         expect(again.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() }))).to.deep.equal(
           cursor.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() })),
@@ -42,8 +49,13 @@ describe("the stored cursor", () => {
     );
   });
 
+  it("of before there were claims is read as one without", () => {
+    const bytes = encodeCursor({ next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [], ...NOTHING_CLAIMED });
+    expect(decodeCursor(bytes.subarray(0, -2))).to.deep.include({ next: 300, lastSettled: 0 });
+  });
+
   it("is a few bytes when everything but one run is settled", () => {
-    expect(encodeCursor({ next: offset(1_000_000), unsettled: rangesOf([[999_000, 999]]), troubles: [] }).length).to.be.below(12);
+    expect(encodeCursor({ next: offset(1_000_000), unsettled: rangesOf([[999_000, 999]]), troubles: [], ...NOTHING_CLAIMED }).length).to.be.below(14);
   });
 
   it("keeps counts but drops reasons past 64 KiB of them", () => {
@@ -55,7 +67,7 @@ describe("the stored cursor", () => {
       dueWallMs: wallMs(0),
       lastReason: "x".repeat(1_024),
     }));
-    const bytes = encodeCursor({ next: offset(500), unsettled: rangesOf([]), troubles });
+    const bytes = encodeCursor({ next: offset(500), unsettled: rangesOf([]), troubles, ...NOTHING_CLAIMED });
     expect(bytes.length).to.be.below(70_000);
     expect(decodeCursor(bytes).troubles.map((trouble) => trouble.attempt)).to.deep.equal(troubles.map(() => 2));
   });
@@ -63,8 +75,9 @@ describe("the stored cursor", () => {
   for (const [what, bytes] of [
     ["nothing", Buffer.alloc(0)],
     ["another format", Buffer.from([9, 1, 0, 0])],
-    ["half a cursor", encodeCursor({ next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [] }).subarray(0, 3)],
-    ["bytes left over", Buffer.concat([encodeCursor({ next: offset(3), unsettled: rangesOf([]), troubles: [] }), Buffer.from([0])])],
+    ["half a claim", encodeCursor({ next: offset(300), unsettled: rangesOf([]), troubles: [], ...NOTHING_CLAIMED }).subarray(0, -1)],
+    ["half a cursor", encodeCursor({ next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [], ...NOTHING_CLAIMED }).subarray(0, 3)],
+    ["bytes left over", Buffer.concat([encodeCursor({ next: offset(3), unsettled: rangesOf([]), troubles: [], ...NOTHING_CLAIMED }), Buffer.from([0])])],
     ["a number beyond 2^53", Buffer.from([1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0])],
   ] as const) {
     it(`refuses ${what}`, () => {
