@@ -4,6 +4,7 @@ const ROOMS = {
   ports: ["ports", "core"],
   engines: ["engines", "ports", "core"],
   system: ["system", "ports", "core"],
+  telemetry: ["telemetry", "ports", "core"],
   broker: ["broker", "ports", "core"],
   grpc: ["grpc", "broker", "ports", "core"],
   client: ["client"],
@@ -87,6 +88,13 @@ module.exports = {
       severity: "error",
       from: { path: "^src/", pathNot: "^src/engines/lmdb/" },
       to: { path: "node_modules/lmdb/" },
+    },
+    {
+      name: "prometheus-stays-in-telemetry",
+      comment: "Whoever counts adds to a tally; one place knows who reads it.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/telemetry/" },
+      to: { path: "node_modules/prom-client/" },
     },
     {
       name: "grpc-stays-at-the-edges",

@@ -11,10 +11,15 @@ import { MemoryEngine } from "./engines/memory/memory-engine.js";
 import { GrpcServer } from "./grpc/server.js";
 import type { Engine, EngineFailure } from "./ports/engine.js";
 import type { Journal } from "./ports/journal.js";
+import { NO_TELEMETRY } from "./ports/telemetry.js";
+import type { Telemetry } from "./ports/telemetry.js";
 import { SystemClock } from "./system/clock.js";
 import { openJournal } from "./system/journal.js";
 import { SystemRandom } from "./system/random.js";
 import { EventLoopTurns } from "./system/turns.js";
+import { SERIES_MAX } from "./telemetry/metric-table.js";
+import { MetricsServer } from "./telemetry/metrics-server.js";
+import { PrometheusTelemetry } from "./telemetry/prometheus.js";
 
 /** From the signal to the end of the process at most, whatever clients and disk do. */
 const STOP_MS_MAX = 9_000;
@@ -29,6 +34,8 @@ const RECONNECT_AFTER_MS = 1_000;
 export interface RunningServer {
   /** Where: `host:port` with the port that it got, or `unix:path`. */
   readonly address: string;
+  /** Where Prometheus may scrape: `http://host:port/metrics`; undefined when nobody asked for it. */
+  readonly metricsUrl: string | undefined;
   /**
    * Resolves when the engine can go no further. By then nobody is answered any more; what is left is to end the process with a
    * failure, since only a new one may go on with the data.
@@ -44,28 +51,52 @@ export interface RunningServer {
 /** Puts a server together and starts it. Rejects, having let go of everything, when it cannot start. */
 export async function startServer(settings: ServeSettings): Promise<RunningServer> {
   const journal = openJournal(settings.logLevel);
-  const engine = await openEngine(settings, journal);
+  const metrics = await openMetrics(settings, journal);
   try {
-    return await serve(settings, engine, journal);
+    const engine = await openEngine(settings, journal, metrics?.telemetry ?? NO_TELEMETRY);
+    try {
+      return await serve(settings, engine, journal, metrics);
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
   } catch (error) {
-    await engine.close();
+    await metrics?.server.close();
     throw error;
   }
 }
 
-async function serve(settings: ServeSettings, engine: Engine, journal: Journal): Promise<RunningServer> {
+/** What there is when metrics were asked for. */
+interface Metrics {
+  readonly telemetry: PrometheusTelemetry;
+  readonly server: MetricsServer;
+  readonly url: string;
+}
+
+/** Listens before anything else is done: a port that is taken is said at once. */
+async function openMetrics({ metricsListen }: ServeSettings, journal: Journal): Promise<Metrics | undefined> {
+  if (metricsListen === undefined) return undefined;
+  const telemetry = new PrometheusTelemetry(new EventLoopTurns());
+  const server = new MetricsServer(telemetry, journal);
+  const port = await server.listen(metricsListen.host, metricsListen.port);
+  return { telemetry, server, url: `http://${formatListenAddress(bound(metricsListen, port))}/metrics` };
+}
+
+async function serve(settings: ServeSettings, engine: Engine, journal: Journal, metrics: Metrics | undefined): Promise<RunningServer> {
   const clock = new SystemClock();
+  const telemetry = metrics?.telemetry ?? NO_TELEMETRY;
   const broker = new Broker({
     engine,
     clock,
     turns: new EventLoopTurns(),
     random: new SystemRandom(),
     journal,
+    telemetry,
     settings: { ...BROKER_DEFAULTS, autoCreateQueues: settings.autoCreateQueues },
   });
   await broker.start();
   const descriptors = await readFile(new URL("../generated/tidemark.binpb", import.meta.url));
-  const server = new GrpcServer({ broker, clock, journal, descriptors, version: programVersion() });
+  const server = new GrpcServer({ broker, clock, journal, telemetry, descriptors, version: programVersion() });
   const port = await server.listen(formatListenAddress(settings.listen));
   const address = formatListenAddress(bound(settings.listen, port));
   const failed = engine.failed.then((failure) => {
@@ -73,8 +104,11 @@ async function serve(settings: ServeSettings, engine: Engine, journal: Journal):
     journal.error("the engine failed; nothing is answered any more", { error: failure });
     return failure;
   });
+  metrics?.telemetry.watch({ broker, engine, version: programVersion() });
+  if (metrics !== undefined) void broker.openQueues(SERIES_MAX.queues);
   journal.info("tidemark serves", {
     address,
+    metrics: metrics?.url ?? "off",
     dataDirectory: settings.engine === "memory" ? "none" : settings.dataDirectory,
     engine: engine.name,
     durability: engine.durability,
@@ -83,8 +117,9 @@ async function serve(settings: ServeSettings, engine: Engine, journal: Journal):
   let stopped: Promise<void> | undefined;
   return {
     address,
+    metricsUrl: metrics?.url,
     failed,
-    stop: () => (stopped ??= stop({ settings, engine, journal, broker, server })),
+    stop: () => (stopped ??= stop({ settings, engine, journal, broker, server, metrics })),
   };
 }
 
@@ -94,10 +129,11 @@ interface Parts {
   readonly journal: Journal;
   readonly broker: Broker;
   readonly server: GrpcServer;
+  readonly metrics: Metrics | undefined;
 }
 
 async function stop(parts: Parts): Promise<void> {
-  const { journal, server } = parts;
+  const { journal, server, metrics } = parts;
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<"late">((resolve) => {
     timer = setTimeout(resolve, STOP_MS_MAX, "late");
@@ -109,6 +145,7 @@ async function stop(parts: Parts): Promise<void> {
   } finally {
     clearTimeout(timer);
     server.cut();
+    await metrics?.server.close();
   }
 }
 
@@ -119,9 +156,9 @@ async function stopInOrder({ settings, engine, broker, server }: Parts): Promise
   await engine.close();
 }
 
-function openEngine({ engine, dataDirectory, freeDiskBytesMin }: ServeSettings, journal: Journal): Promise<Engine> {
-  if (engine === "memory") return Promise.resolve(new MemoryEngine());
-  return openLmdbEngine({ directory: dataDirectory, freeDiskBytesMin, journal });
+function openEngine({ engine, dataDirectory, freeDiskBytesMin }: ServeSettings, journal: Journal, telemetry: Telemetry): Promise<Engine> {
+  if (engine === "memory") return Promise.resolve(new MemoryEngine(undefined, undefined, telemetry));
+  return openLmdbEngine({ directory: dataDirectory, freeDiskBytesMin, journal, telemetry });
 }
 
 function bound(address: ListenAddress, port: number): ListenAddress {

@@ -6,6 +6,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Durability, Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
+import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
@@ -35,11 +36,12 @@ export interface BrokerParts {
   readonly turns: Turns;
   readonly random: Random;
   readonly journal: Journal;
+  readonly telemetry: Telemetry;
   readonly settings: BrokerSettings;
 }
 
 /** The broker without a transport: queues, publishers, subscribers, on one engine. */
-export class Broker implements BrokerApi {
+export class Broker implements BrokerApi, BrokerView {
   readonly durability: Durability;
   private readonly startTimeMs: WallMs;
   private readonly scheduler: Scheduler;
@@ -50,13 +52,13 @@ export class Broker implements BrokerApi {
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly parts: BrokerParts) {
-    const { engine, clock, turns, random, journal, settings } = parts;
+    const { engine, clock, turns, random, journal, telemetry, settings } = parts;
     this.durability = engine.durability;
     this.startTimeMs = clock.wall();
     this.scheduler = new Scheduler(clock);
     this.clients = new ClientRegistry(clock, turns, SESSIONS_MAX);
     this.queues = new QueueRegistry({
-      ...{ engine, clock, turns, random, journal, settings },
+      ...{ engine, clock, turns, random, journal, telemetry, settings },
       scheduler: this.scheduler,
       tails: new TailCache(TAIL_BYTES_MAX),
       clients: this.clients,
@@ -175,6 +177,36 @@ export class Broker implements BrokerApi {
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch {
     this.checkRunning();
     return this.clients.watch(filter, wake);
+  }
+
+  /** See BrokerView. */
+  get queueCount(): number {
+    return this.queues.count;
+  }
+
+  /** See BrokerView. */
+  get sessionCount(): number {
+    return this.clients.size;
+  }
+
+  /** See BrokerView. */
+  *views(): Iterable<QueueView> {
+    for (const queue of this.queues.opened()) yield queue.view();
+  }
+
+  /**
+   * Opens queues that nobody has asked for yet, one after another, the first `limit` by name: what is not open cannot be looked
+   * at. One that cannot be opened is noted in the journal.
+   */
+  async openQueues(limit: number): Promise<void> {
+    for (const name of this.queues.names(undefined, limit)) {
+      if (this.stopping !== undefined) return;
+      try {
+        if (this.queues.exists(name)) await this.queues.get(name, false);
+      } catch (error) {
+        this.parts.journal.error("a queue cannot be opened", { queue: name, error });
+      }
+    }
   }
 
   serverFacts(): ServerFacts {

@@ -6,6 +6,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Journal } from "../ports/journal.js";
 import { LogConflict } from "../ports/log.js";
 import type { ChunkRecord, Head, Log } from "../ports/log.js";
+import type { QueueTally } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome } from "./api.js";
 import type { DedupIndex } from "./dedup-index.js";
@@ -28,6 +29,7 @@ export interface PublisherParts {
   readonly journal: Journal;
   readonly dedup: DedupIndex;
   readonly matches: EventMatches;
+  readonly tally: QueueTally;
   readonly hasRoom: () => boolean;
   /** Hears of every append once it is durable and its publishers were answered. */
   readonly appended: (chunks: readonly ChunkRecord[]) => void;
@@ -69,7 +71,7 @@ export class Publisher {
       this.parts.turns.next(() => {
         done({ ok: false, error: refusal });
       });
-      return this.isWritable;
+      return this.mayGoOn();
     }
     if (this.unjudged !== undefined) {
       this.unjudged.push({ frame, done });
@@ -78,7 +80,7 @@ export class Publisher {
       this.take({ frame, done });
       this.kick();
     }
-    return this.isWritable;
+    return this.mayGoOn();
   }
 
   /** See BrokerApi.whenWritable. */
@@ -123,8 +125,15 @@ export class Publisher {
     return this.waitingBytes < LIMITS.openBatchBytesMax;
   }
 
-  private get waitingBytes(): number {
+  /** Memory that stands for what waits for the disk, in bytes. */
+  get waitingBytes(): number {
     return this.open.bytes + this.unjudgedBytes;
+  }
+
+  private mayGoOn(): boolean {
+    const { isWritable } = this;
+    if (!isWritable) this.parts.tally.stalls++;
+    return isWritable;
   }
 
   private refusal({ queue }: PublishFrame): BrokerError | undefined {
@@ -163,7 +172,7 @@ export class Publisher {
     this.open = this.freshBatch(batch.next);
     this.parts.dedup.expire(batch.publishTimeMs);
     if (batch.count === 0) {
-      answer(batch);
+      this.answer(batch);
       this.wakeWriters();
       this.tellFlushed();
       return;
@@ -186,7 +195,12 @@ export class Publisher {
     this.inFlight = undefined;
     // A batch that only answers must not overtake this one's answers.
     if (this.open.count > 0) this.submit();
-    answer(batch);
+    const { tally } = this.parts;
+    for (const { chunk } of chunks) {
+      tally.publishedMessages += chunk.count;
+      tally.publishedBytes += chunk.body.length;
+    }
+    this.answer(batch);
     this.parts.appended(chunks);
     if (this.open.frames.length > 0) this.kick();
     this.tellFlushed();
@@ -231,6 +245,13 @@ export class Publisher {
     this.submit();
   }
 
+  private answer(batch: OpenBatch): void {
+    for (const judged of batch.frames) {
+      this.parts.tally.duplicates += duplicatesIn(judged);
+      judged.done(judged.outcome);
+    }
+  }
+
   private tellFlushed(): void {
     if (this.flushed.length === 0 || !this.isIdle) return;
     const { flushed } = this;
@@ -256,6 +277,8 @@ export function backlogError(queue: string): BrokerError {
   );
 }
 
-function answer(batch: OpenBatch): void {
-  for (const { done, outcome } of batch.frames) done(outcome);
+function duplicatesIn({ frame, outcome }: JudgedFrame): number {
+  if (!outcome.ok) return 0;
+  if (!frame.independent) return outcome.duplicate ? frame.messages.length : 0;
+  return outcome.outcomes.reduce((sum, { duplicate }) => sum + (duplicate ? 1 : 0), 0);
 }

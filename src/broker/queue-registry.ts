@@ -36,6 +36,11 @@ export class QueueRegistry {
     return this.open.get(name);
   }
 
+  /** Queues that there are. */
+  get count(): number {
+    return this.records.size;
+  }
+
   /** Queues that are open. */
   opened(): readonly Queue[] {
     return [...this.open.values()];
@@ -99,6 +104,7 @@ export class QueueRegistry {
       this.records.delete(name);
       this.open.get(name)?.close(new BrokerError("QUEUE_DELETED", `queue ${name} was deleted`, { queue: name, queue_id: known.id }));
       this.open.delete(name);
+      this.parts.telemetry.forgetQueue(name);
       return known;
     });
     await engine.drop(record.id);

@@ -7,6 +7,7 @@ import type { Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
 import type { ChunkRecord, Log } from "../ports/log.js";
 import type { Random } from "../ports/random.js";
+import type { QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
 import type { ClientRegistry } from "./client-registry.js";
@@ -38,6 +39,7 @@ export interface QueueParts {
   readonly turns: Turns;
   readonly random: Random;
   readonly journal: Journal;
+  readonly telemetry: Telemetry;
   readonly tails: TailCache;
   readonly clients: ClientRegistry;
   readonly settings: BrokerSettings;
@@ -61,11 +63,12 @@ export class Queue {
     lastTimeMs: WallMs,
   ) {
     this.lastPublishTimeMs = lastTimeMs === 0 ? undefined : lastTimeMs;
-    const { engine, clock, scheduler, turns, journal, settings } = parts;
+    const { engine, clock, scheduler, turns, journal, telemetry, settings } = parts;
+    const tally = telemetry.queue(record.name);
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
     this.subscribers = new Subscribers({
-      ...{ log, tail: this.tail, clock, scheduler, turns, journal, settings },
+      ...{ log, tail: this.tail, clock, scheduler, turns, journal, telemetry, settings },
       queue: record.name,
       ordered: record.ordering === "ORDERED",
       state: engine.state(record.id),
@@ -86,10 +89,10 @@ export class Queue {
       sleepers: () => this.subscribers.sleepers(),
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
     };
-    this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal);
+    this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
     this.publisher = new Publisher(
       {
-        ...{ log, clock, turns, journal, dedup, matches },
+        ...{ log, clock, turns, journal, dedup, matches, tally },
         hasRoom: () => engine.hasRoom,
         appended: (chunks) => {
           this.appended(chunks);
@@ -215,6 +218,18 @@ export class Queue {
       clientCount: this.subscribers.sessionCount,
       deadLetterCount: this.subscribers.deadLetterCount,
       lastPublishTimeMs: this.lastPublishTimeMs,
+    };
+  }
+
+  /** How things stand now, for telemetry. */
+  view(): QueueView {
+    const { first, next, messages, bytes } = this.log.head();
+    return {
+      ...{ name: this.name, headOffset: next - 1, firstOffset: first, messages, bytes },
+      openBatchBytes: this.publisher.waitingBytes,
+      subscriberCount: this.subscribers.count,
+      clientCount: this.subscribers.sessionCount,
+      subscribers: () => this.subscribers.views(),
     };
   }
 

@@ -3,9 +3,11 @@ import { EventFilter } from "../core/event-filter.js";
 import type { OpenSession, StartPoint } from "../core/session.js";
 import { Subscription } from "../core/subscription/subscription.js";
 import type { SubscriptionSettings } from "../core/subscription/subscription.js";
+import type { SubscriptionTally } from "../core/subscription/tally.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Entry } from "../ports/state.js";
+import type { SubscriberView, Telemetry } from "../ports/telemetry.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { JsonRecord, RecordCorrupt } from "./json-record.js";
 import { SerialByName } from "./serial-by-name.js";
@@ -28,6 +30,7 @@ export interface SubscribersParts extends DriverParts {
   readonly queue: string;
   readonly ordered: boolean;
   readonly settings: BrokerSettings;
+  readonly telemetry: Telemetry;
   /** Resolves when nothing is being trimmed: the oldest message left then stays in this turn. */
   readonly trimIdle: () => Promise<void>;
   /** A durable subscriber came or went. */
@@ -104,6 +107,21 @@ export class Subscribers {
     return count;
   }
 
+  /** How each durable subscriber stands, for telemetry. */
+  *views(): Iterable<SubscriberView> {
+    const head = this.parts.log.head().next - 1;
+    for (const [name, { driver }] of this.durable) {
+      const { committedOffset, inFlight, waitingRetry } = driver.counts();
+      yield {
+        ...{ name, committedOffset, inFlightCount: inFlight, waitingRetryCount: waitingRetry },
+        lag: Math.max(0, head - committedOffset),
+        backlogCount: driver.backlogCount(),
+        deadLetterCount: driver.deadLetterCount,
+        clientCount: driver.sessionCount,
+      };
+    }
+  }
+
   /** The filters of all durable subscribers. */
   *filters(): Iterable<EventFilter> {
     for (const { driver } of this.durable.values()) yield driver.filter;
@@ -168,6 +186,7 @@ export class Subscribers {
       const { driver } = this.get(name);
       this.durable.delete(name);
       driver.close(this.deletedError(name));
+      this.parts.telemetry.forgetSubscriber(this.parts.queue, name);
       this.parts.changed();
       const keys = [subscriberKey(name), cursorKey(name), deadLetterCountKey(name)];
       await this.parts.state.commit(keys.map((key) => ({ key, value: null, expect: "any" })));
@@ -195,7 +214,7 @@ export class Subscribers {
     const count = await state.get(deadLetterCountKey(name));
     const deadLetters = count === undefined ? 0 : new JsonRecord(count.value, `the dead letter count of subscriber ${name}`).count("count");
     const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), false);
-    const machine = Subscription.restore(settings, cursor.value, offset(log.head().next - 1), clock.now());
+    const machine = Subscription.restore(settings, cursor.value, offset(log.head().next - 1), clock.now(), this.tally(name));
     this.keep(record, settings, machine, { token: cursor.token, deadLetters });
   }
 
@@ -215,7 +234,7 @@ export class Subscribers {
     const after = this.startOffset(start);
     const record: SubscriberRecord = { name, events: filter.patterns, createTimeMs: clock.wall(), start };
     const settings = this.subscriptionSettings(name, filter, false);
-    const machine = Subscription.begin(settings, after, offset(log.head().next - 1));
+    const machine = Subscription.begin(settings, after, offset(log.head().next - 1), this.tally(name));
     this.floors.set(name, after);
     try {
       const [, token] = await state.commit([
@@ -232,8 +251,12 @@ export class Subscribers {
   private makeEphemeral(open: OpenSession, filter: EventFilter): SubscriptionDriver {
     const settings = this.subscriptionSettings("", filter, true);
     const after = this.startOffset(open.start ?? EPHEMERAL_START);
-    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1));
+    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(""));
     return new SubscriptionDriver(settings, machine, this.parts, this.owner, undefined);
+  }
+
+  private tally(name: string): SubscriptionTally {
+    return this.parts.telemetry.subscriber(this.parts.queue, name);
   }
 
   /** The offset after which a start begins. */

@@ -3,7 +3,8 @@ import { monotonicMs, offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Journal } from "../ports/journal.js";
-import type { Log } from "../ports/log.js";
+import type { Head, Log } from "../ports/log.js";
+import type { QueueTally } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import { nextTurn } from "./log-headers.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
@@ -50,6 +51,7 @@ export class Trimmer {
     scheduler: Scheduler,
     private readonly turns: Turns,
     private readonly journal: Journal,
+    private readonly tally: QueueTally,
   ) {
     this.alarm = scheduler.alarm(() => {
       this.start();
@@ -101,7 +103,10 @@ export class Trimmer {
     const bodiesThrough = offset(Math.max(this.bodiesThrough, this.scope.settledThrough()));
     const headersThrough = offset(Math.max(this.headersThrough, Math.min(bodiesThrough, this.scope.dedupNeedsFrom() - 1)));
     if (bodiesThrough === this.bodiesThrough && headersThrough === this.headersThrough) return;
-    await this.log.trim(bodiesThrough, headersThrough);
+    const before = goneOf(this.log.head());
+    const gone = goneOf(await this.log.trim(bodiesThrough, headersThrough));
+    this.tally.trimmedMessages += gone.messages - before.messages;
+    this.tally.trimmedBytes += gone.bytes - before.bytes;
     this.bodiesThrough = bodiesThrough;
     this.headersThrough = headersThrough;
   }
@@ -132,6 +137,11 @@ export class Trimmer {
     if (now === next) this.stands.set(sleeper, next);
     return now > next && now < this.log.head().next;
   }
+}
+
+/** What a log has let go of so far. */
+function goneOf({ cumulativeMessages, cumulativeBytes, messages, bytes }: Head): { readonly messages: number; readonly bytes: number } {
+  return { messages: cumulativeMessages - messages, bytes: cumulativeBytes - bytes };
 }
 
 /**

@@ -1,7 +1,11 @@
 /** Where the server listens. */
-export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
+export type ListenAddress = TcpAddress | { readonly kind: "unix"; readonly path: string };
+
+export interface TcpAddress {
+  readonly kind: "tcp";
+  readonly host: string;
+  readonly port: number;
+}
 
 const PORT_MAX = 65_535;
 

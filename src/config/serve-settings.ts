@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isLoopback, parseListenAddress } from "./listen-address.js";
-import type { ListenAddress } from "./listen-address.js";
+import type { ListenAddress, TcpAddress } from "./listen-address.js";
 import { isSettingName, SETTING_NAMES, SETTINGS, SHUTDOWN_GRACE_MS_MAX } from "./setting-catalog.js";
 
 /** The one judge of every setting, wherever it was said. Unknown settings are refused. */
@@ -11,19 +11,22 @@ const schema = z
     engine: z.enum(["lmdb", "memory"], { error: SETTINGS.engine.allowed }).default(SETTINGS.engine.default),
     insecureAllowRemote: z.boolean({ error: SETTINGS.insecureAllowRemote.allowed }).default(SETTINGS.insecureAllowRemote.default),
     logLevel: z.enum(["info", "warn", "error", "silent"], { error: SETTINGS.logLevel.allowed }).default(SETTINGS.logLevel.default),
+    metricsListen: metricsAddress(SETTINGS.metricsListen.allowed).prefault(SETTINGS.metricsListen.default),
     autoCreateQueues: z.boolean({ error: SETTINGS.autoCreateQueues.allowed }).default(SETTINGS.autoCreateQueues.default),
     freeDiskBytesMin: wholeNumber(Number.MAX_SAFE_INTEGER, SETTINGS.freeDiskBytesMin.allowed).default(SETTINGS.freeDiskBytesMin.default),
     shutdownGraceMs: wholeNumber(SHUTDOWN_GRACE_MS_MAX, SETTINGS.shutdownGraceMs.allowed).default(SETTINGS.shutdownGraceMs.default),
   })
   .check((context) => {
-    const { listen, insecureAllowRemote } = context.value;
-    if (insecureAllowRemote || isLoopback(listen)) return;
-    context.issues.push({
-      code: "custom",
-      path: ["listen"],
-      input: listen,
-      message: `a loopback address such as ${SETTINGS.listen.default}, since clients are not authenticated; insecureAllowRemote (${SETTINGS.insecureAllowRemote.flag}) lifts this`,
-    });
+    const { listen, metricsListen, insecureAllowRemote } = context.value;
+    for (const [setting, address, example] of [["listen", listen, SETTINGS.listen.default], ["metricsListen", metricsListen, "127.0.0.1:9464"]] as const) {
+      if (insecureAllowRemote || address === undefined || isLoopback(address)) continue;
+      context.issues.push({
+        code: "custom",
+        path: [setting],
+        input: address,
+        message: `a loopback address such as ${example}, since clients are not authenticated; insecureAllowRemote (${SETTINGS.insecureAllowRemote.flag}) lifts this`,
+      });
+    }
   });
 
 /** What `tidemark serve` was told, checked, with defaults. Frozen. */
@@ -69,6 +72,17 @@ function address(allowed: string) {
   return z.string({ error: allowed }).transform((text, context): ListenAddress => {
     const parsed = parseListenAddress(text);
     if (parsed !== undefined) return parsed;
+    context.addIssue({ code: "custom", message: allowed });
+    return z.NEVER;
+  });
+}
+
+/** Undefined: nobody asked for metrics. */
+function metricsAddress(allowed: string) {
+  return z.string({ error: allowed }).transform((text, context): TcpAddress | undefined => {
+    if (text === "off") return undefined;
+    const parsed = parseListenAddress(text);
+    if (parsed?.kind === "tcp") return parsed;
     context.addIssue({ code: "custom", message: allowed });
     return z.NEVER;
   });

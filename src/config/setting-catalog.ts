@@ -54,6 +54,11 @@ export const SETTINGS = {
     variable: "TIDEMARK_LOG_LEVEL",
     about: "the least grave log entries to write",
   },
+  metricsListen: {
+    ...text("off", "--metrics-listen", "address", "host:port or [ipv6]:port, or off"),
+    variable: "TIDEMARK_METRICS_LISTEN",
+    about: "where Prometheus may scrape /metrics, such as 127.0.0.1:9464; port 0 chooses a free one",
+  },
   autoCreateQueues: {
     ...flag(true, "--auto-create"),
     variable: "TIDEMARK_AUTO_CREATE_QUEUES",

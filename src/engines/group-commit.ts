@@ -1,5 +1,6 @@
 import { EngineFailure } from "../ports/engine.js";
 import { LogOutOfRange } from "../ports/log.js";
+import type { Telemetry } from "../ports/telemetry.js";
 
 /** One caller's part of a commit. */
 export interface Work {
@@ -15,6 +16,8 @@ export class GroupCommit {
   readonly failed: Promise<EngineFailure>;
   private reportFailure!: (failure: EngineFailure) => void;
   private pending: Work[] = [];
+  /** When the first of them came, on the monotonic clock. */
+  private pendingSince = 0;
   private running = false;
   private scheduled = false;
   /** No more work is taken in. */
@@ -27,10 +30,12 @@ export class GroupCommit {
   /**
    * @param transact applies the works in order in one transaction; resolves once it is durable
    * @param watchdogMs how long a transaction may take before it counts as failed
+   * @param telemetry hears of each transaction that became durable
    */
   constructor(
     private readonly transact: (works: readonly Work[]) => Promise<void>,
     private readonly watchdogMs: number,
+    private readonly telemetry: Telemetry,
   ) {
     this.failed = new Promise((resolve) => {
       this.reportFailure = resolve;
@@ -45,6 +50,7 @@ export class GroupCommit {
   /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. Never settled after `stop`. */
   submit(work: Work): void {
     if (this.stopping || this.stopped) return;
+    if (this.pending.length === 0) this.pendingSince = performance.now();
     this.pending.push(work);
     if (this.running || this.scheduled) return;
     this.scheduled = true;
@@ -94,6 +100,7 @@ export class GroupCommit {
   private next(): void {
     if (this.running || this.stopped) return;
     const works = this.pending;
+    const since = this.pendingSince;
     if (works.length === 0) {
       this.wakeIdleWaiters();
       return;
@@ -109,6 +116,7 @@ export class GroupCommit {
         clearTimeout(watchdog);
         if (this.stopped) return;
         this.running = false;
+        this.telemetry.committed(works.length, performance.now() - since);
         for (const work of works) work.settle();
         this.next();
       },

@@ -4,6 +4,7 @@ import type { BrokerApi, PublishOutcome } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { Journal } from "../ports/journal.js";
+import type { Telemetry } from "../ports/telemetry.js";
 import { endWithError, ReadGate } from "./call-flow.js";
 import type { OpenCall, RawCall } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
@@ -19,6 +20,13 @@ const FRAME_OVERHEAD_BYTES = 256;
 
 /** Results are cut into responses of about this size, well below what a default client receives. */
 const RESPONSE_BYTES_MAX = 1024 * 1024;
+
+/** What a PublishStream call needs of its server. */
+export interface PublishStreamContext {
+  readonly broker: BrokerApi;
+  readonly journal: Journal;
+  readonly telemetry: Telemetry;
+}
 
 /** A frame on its way: results leave in the order in which frames came. */
 interface Slot {
@@ -46,8 +54,7 @@ export class PublishStreamCall implements OpenCall {
   /** @param onOver called once, when the call needs nothing more */
   constructor(
     private readonly call: RawCall,
-    private readonly broker: BrokerApi,
-    private readonly journal: Journal,
+    private readonly context: PublishStreamContext,
     private readonly onOver: () => void,
   ) {
     this.gate = new ReadGate(call);
@@ -73,7 +80,7 @@ export class PublishStreamCall implements OpenCall {
     try {
       request = decodeRequest(PublishStreamRequest, "PublishStreamRequest", bytes);
     } catch (error) {
-      this.close(asBrokerError(error, this.journal, "PublishStream"));
+      this.close(asBrokerError(error, this.context.journal, "PublishStream"));
       return;
     }
     const slot = this.openSlot(request.requestId, bytes.length);
@@ -95,19 +102,19 @@ export class PublishStreamCall implements OpenCall {
       }
       // Nothing may overtake a frame whose failure halts the stream, so its answer is waited for.
       if (halts) this.gate.hold("order");
-      const hasRoom = this.broker.publish(frame, (outcome) => {
+      const hasRoom = this.context.broker.publish(frame, (outcome) => {
         this.judged(slot, answer(outcome), halts);
         if (halts) this.gate.release("order");
       });
       if (!hasRoom) this.waitForRoom(frame.queue);
     } catch (error) {
-      this.judged(slot, { ok: false, error: asBrokerError(error, this.journal, "PublishStream") }, halts);
+      this.judged(slot, { ok: false, error: asBrokerError(error, this.context.journal, "PublishStream") }, halts);
     }
   }
 
   private waitForRoom(queue: string): void {
     this.gate.hold("queue full");
-    this.broker.whenWritable(queue, () => {
+    this.context.broker.whenWritable(queue, () => {
       this.gate.release("queue full");
     });
   }
@@ -127,6 +134,7 @@ export class PublishStreamCall implements OpenCall {
   }
 
   private answer(slot: Slot, outcome: PublishOutcome): void {
+    this.countFailures(outcome);
     if (this.over) return;
     slot.result = publishResult(slot.requestId, outcome);
     if (this.flushing || this.slots[0] !== slot) return;
@@ -134,6 +142,12 @@ export class PublishStreamCall implements OpenCall {
     setImmediate(() => {
       this.flush();
     });
+  }
+
+  private countFailures(outcome: PublishOutcome): void {
+    const { telemetry } = this.context;
+    if (!outcome.ok) telemetry.publishFailed(outcome.error.reason);
+    else for (const { error } of outcome.outcomes) if (error !== undefined) telemetry.publishFailed(error.reason);
   }
 
   /** Sends every result that no earlier frame holds up. */

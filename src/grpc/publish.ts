@@ -3,15 +3,16 @@ import { PublishBatchRequest, PublishBatchResponse, PublishRequest, PublishRespo
 import type { BrokerApi, PublishAccepted, PublishFrame } from "../broker/api.js";
 import { checkName } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
+import type { Telemetry } from "../ports/telemetry.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { expectedLastOffset, newMessage, newMessages } from "./from-wire.js";
+import { asBrokerError, callStatus } from "./status.js";
 import { DURABILITIES } from "./to-wire.js";
-import { refuse } from "./unary.js";
 import { timestamp } from "./wire-numbers.js";
 
 /** Publish: one message, answered once it is durable. */
-export function publish(broker: BrokerApi, journal: Journal): handleUnaryCall<Buffer, Buffer> {
-  return publishCall(broker, journal, "Publish", publishFrame, (accepted) =>
+export function publish(broker: BrokerApi, journal: Journal, telemetry: Telemetry): handleUnaryCall<Buffer, Buffer> {
+  return publishCall(broker, journal, telemetry, "Publish", publishFrame, (accepted) =>
     encodeMessage(PublishResponse, {
       offset: BigInt(accepted.firstOffset),
       duplicate: accepted.duplicate,
@@ -24,8 +25,8 @@ export function publish(broker: BrokerApi, journal: Journal): handleUnaryCall<Bu
 }
 
 /** PublishBatch: up to 1,000 messages of one queue, all or nothing. */
-export function publishBatch(broker: BrokerApi, journal: Journal): handleUnaryCall<Buffer, Buffer> {
-  return publishCall(broker, journal, "PublishBatch", batchFrame, (accepted) =>
+export function publishBatch(broker: BrokerApi, journal: Journal, telemetry: Telemetry): handleUnaryCall<Buffer, Buffer> {
+  return publishCall(broker, journal, telemetry, "PublishBatch", batchFrame, (accepted) =>
     encodeMessage(PublishBatchResponse, {
       firstOffset: BigInt(accepted.firstOffset),
       duplicate: accepted.duplicate,
@@ -40,19 +41,25 @@ export function publishBatch(broker: BrokerApi, journal: Journal): handleUnaryCa
 function publishCall(
   broker: BrokerApi,
   journal: Journal,
+  telemetry: Telemetry,
   method: string,
   frameOf: (request: Buffer) => PublishFrame,
   encode: (accepted: PublishAccepted) => Buffer,
 ): handleUnaryCall<Buffer, Buffer> {
   return (call, callback: sendUnaryData<Buffer>) => {
+    const fail = (error: unknown): void => {
+      const known = asBrokerError(error, journal, method);
+      telemetry.publishFailed(known.reason);
+      callback(callStatus(known));
+    };
     try {
       // What `publish` answers about room is for streams: a unary caller waits for its answer anyway.
       broker.publish(frameOf(call.request), (outcome) => {
         if (outcome.ok) callback(null, encode(outcome));
-        else refuse(callback, outcome.error, journal, method);
+        else fail(outcome.error);
       });
     } catch (error) {
-      refuse(callback, error, journal, method);
+      fail(error);
     }
   };
 }

@@ -5,11 +5,13 @@ import { AdminServiceService } from "../../generated/tidemark/v1/admin_service.j
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
+import type { Telemetry } from "../ports/telemetry.js";
 import { adminHandlers } from "./admin.js";
 import type { AnswerCall, OpenCall, RawCall, TrackAnswers } from "./call-flow.js";
 import { endWithError } from "./call-flow.js";
 import { rawService } from "./codec.js";
 import { Connections } from "./connections.js";
+import { meteredStream, meteredUnary } from "./metered-calls.js";
 import { publish, publishBatch } from "./publish.js";
 import { PublishStreamCall } from "./publish-stream.js";
 import { DescriptorIndex } from "./reflection/descriptor-index.js";
@@ -38,6 +40,7 @@ const SERVER_OPTIONS = {
 
 /** What the server needs besides the broker. */
 export interface GrpcServerContext extends Omit<SubscribeContext, "connections"> {
+  readonly telemetry: Telemetry;
   /** The encoded FileDescriptorSet of the contract, imports included. */
   readonly descriptors: Uint8Array;
   /** Of this program, as in semver.org. */
@@ -107,12 +110,12 @@ export class GrpcServer {
   }
 
   private addServices(): void {
-    const { broker, journal, descriptors, version } = this.context;
+    const { broker, journal, telemetry, descriptors, version } = this.context;
     this.addService(BrokerServiceService, {
-      publish: publish(broker, journal),
-      publishBatch: publishBatch(broker, journal),
+      publish: publish(broker, journal, telemetry),
+      publishBatch: publishBatch(broker, journal, telemetry),
       publishStream: (call: RawCall) => {
-        this.track(call, (onOver) => new PublishStreamCall(call, broker, journal, onOver));
+        this.track(call, (onOver) => new PublishStreamCall(call, { broker, journal, telemetry }, onOver));
       },
       subscribe: (call: RawCall) => {
         this.track(call, (onOver) => new SubscribeCall(call, { ...this.context, connections: this.connections }, onOver));
@@ -131,12 +134,16 @@ export class GrpcServer {
     addReflection(this.server, index);
   }
 
-  /** Methods without a handler answer that they are not served yet. */
+  /** Methods without a handler answer that they are not served yet. Every call is metered. */
   private addService(generated: Parameters<typeof rawService>[0], handlers: UntypedServiceImplementation): void {
     const service = rawService(generated);
+    const { telemetry, clock } = this.context;
     const all: UntypedServiceImplementation = {};
     for (const [name, { path, responseStream }] of Object.entries(service)) {
-      all[name] = handlers[name] ?? this.notBuiltYet(path.slice(1), responseStream);
+      const [serviceName = "", method = ""] = path.slice(1).split("/");
+      const meter = telemetry.method(serviceName, method, responseStream);
+      const handler = handlers[name] ?? this.notBuiltYet(path.slice(1), responseStream);
+      all[name] = responseStream ? meteredStream(handler as (call: RawCall) => void, meter, clock) : meteredUnary(handler as handleUnaryCall<Buffer, Buffer>, meter, clock);
     }
     this.server.addService(service, all);
   }

@@ -12,6 +12,13 @@ export class EngineFailure extends Error {
 /** Identity of one incarnation of a queue; a queue deleted and made again has another. */
 export type QueueId = string;
 
+export interface DiskUse {
+  /** What this process may still take of the disk. */
+  readonly freeBytes: number;
+  /** Size of the files of the store. */
+  readonly storeBytes: number;
+}
+
 /** A place to keep logs and keyed state. Constructed closed; `open` may fail, `close` is idempotent and bounded. */
 export interface Engine {
   /** One word for the start line and GetServerInfo: "lmdb", "memory". */
@@ -30,6 +37,8 @@ export interface Engine {
    * the reserve. Heals by itself.
    */
   readonly hasRoom: boolean;
+  /** The disk as it is now; undefined when nothing is kept on one, or it cannot be asked. Never rejects. */
+  diskUse(): Promise<DiskUse | undefined>;
   /**
    * Resolves when a commit failed: nothing that was not yet answered may be answered. Pending calls stay
    * pending, and so do later ones.

@@ -2,6 +2,7 @@ import { open } from "lmdb";
 import { openLmdbEngine } from "../../src/engines/lmdb/lmdb-engine.js";
 import { chunkKey, KIND, ownerOf } from "../../src/engines/lmdb/record-keys.js";
 import type { Engine } from "../../src/ports/engine.js";
+import { NO_TELEMETRY } from "../../src/ports/telemetry.js";
 import { newDataDirectory } from "../support/data-directory.js";
 import { RecordedJournal } from "../support/recorded-journal.js";
 import { describeEngine } from "./engine-compliance.js";
@@ -22,7 +23,7 @@ async function flipBit(directory: string, key: Buffer): Promise<void> {
 describeEngine("LMDB", async () => {
   const directory = await newDataDirectory();
   const start = (): Promise<Engine> =>
-    openLmdbEngine({ directory: directory.path, freeDiskBytesMin: 0, journal: new RecordedJournal() });
+    openLmdbEngine({ directory: directory.path, freeDiskBytesMin: 0, journal: new RecordedJournal(), telemetry: NO_TELEMETRY });
   let engine = await start();
   return {
     engine,

@@ -6,6 +6,7 @@
  *     refused <ms> …     it is not open; why, and how long finding out took
  */
 import { openLmdbEngine } from "../../src/engines/lmdb/lmdb-engine.js";
+import { NO_TELEMETRY } from "../../src/ports/telemetry.js";
 import { chunksAfter } from "./chunks.js";
 import { RecordedJournal } from "./recorded-journal.js";
 
@@ -13,7 +14,7 @@ const [directory = "", mode = "hold"] = process.argv.slice(2);
 
 const began = Date.now();
 try {
-  const engine = await openLmdbEngine({ directory, freeDiskBytesMin: 0, journal: new RecordedJournal() });
+  const engine = await openLmdbEngine({ directory, freeDiskBytesMin: 0, journal: new RecordedJournal(), telemetry: NO_TELEMETRY });
   process.stdout.write("open\n");
   setInterval(() => undefined, 60_000);
   const log = await engine.openLog("q");

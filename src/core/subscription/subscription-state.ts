@@ -7,6 +7,7 @@ import type { DeadLetter, Effect } from "./effects.js";
 import { LoadedChunks } from "./loaded-chunks.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
+import type { SubscriptionTally } from "./tally.js";
 import { hasHistory, type Trouble } from "./trouble.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
@@ -39,12 +40,14 @@ export class SubscriptionState {
   /**
    * @param next the first offset never looked at
    * @param durableFloor the committed offset; never goes back
+   * @param tally counts what was done, for others to read
    */
   constructor(
     readonly settings: SubscriptionSettings,
     public next: Offset,
     public head: Offset,
     public durableFloor: Offset,
+    readonly tally: SubscriptionTally,
   ) {}
 
   get inFlight(): number {

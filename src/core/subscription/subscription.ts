@@ -12,6 +12,7 @@ import { SessionPlaces } from "./session-places.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import { SubscriptionState } from "./subscription-state.js";
+import { SubscriptionTally } from "./tally.js";
 import { Unordered } from "./unordered.js";
 import { Verdicts } from "./verdicts.js";
 
@@ -56,15 +57,15 @@ export class Subscription {
     this.notedFloor = order.floor;
   }
 
-  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. */
-  static begin(settings: SubscriptionSettings, after: Offset, head: Offset): Subscription {
-    const state = new SubscriptionState(settings, offset(after + 1), head, after);
+  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. It adds to `tally`. */
+  static begin(settings: SubscriptionSettings, after: Offset, head: Offset, tally = new SubscriptionTally()): Subscription {
+    const state = new SubscriptionState(settings, offset(after + 1), head, after, tally);
     return new Subscription(state, settings.ordered ? new InLanes(state) : new Unordered(state));
   }
 
   /** From a cursor that `encodeCursor` made. Throws CursorCorrupt on bytes that are none. */
-  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now): Subscription {
-    const state = new SubscriptionState(settings, offset(1), head, offset(0));
+  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now, tally = new SubscriptionTally()): Subscription {
+    const state = new SubscriptionState(settings, offset(1), head, offset(0), tally);
     const order = settings.ordered ? InLanes.restore(state, bytes, now) : Unordered.restore(state, bytes, now);
     state.durableFloor = order.floor;
     return new Subscription(state, order);
@@ -86,6 +87,7 @@ export class Subscription {
     this.verdicts.noticeBuried(effects);
     this.watchSessions(effects);
     this.announceCursor(effects);
+    this.count(effects);
     return effects;
   }
 
@@ -192,6 +194,22 @@ export class Subscription {
       case "batch_taken":
         this.changeSession(fact);
         return;
+    }
+  }
+
+  /** Adds to the tally what the effects of a step do. */
+  private count(effects: readonly Effect[]): void {
+    const { tally } = this.state;
+    for (const effect of effects) {
+      if (effect.type === "deliver") {
+        tally.delivered += effect.messages;
+        if (effect.batch.cause !== "NEW") tally.redelivered[effect.batch.cause] += effect.messages;
+      } else if (effect.type === "bury") {
+        for (const { reason } of effect.deadLetters) tally.deadLettered[reason]++;
+      } else if (effect.type === "confirm") {
+        // Below 0 are the broker's own settles: what comes to nothing there is no client's failure.
+        for (const { requestId, code } of effect.failures) if (requestId >= 0n) tally.settleFailures[code]++;
+      }
     }
   }
 

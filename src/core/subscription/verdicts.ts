@@ -1,4 +1,4 @@
-import type { DeliveryCause, SettleFailure, Settlement } from "../session.js";
+import type { SettleFailure, Settlement } from "../session.js";
 import { monotonicMs, offset, wallMs, type Now, type Offset } from "../units.js";
 import { backoffMs } from "./backoff.js";
 import type { Confirmation } from "./confirmations.js";
@@ -26,12 +26,17 @@ export class Verdicts {
     const failures: SettleFailure[] = [];
     const owed: Confirmation = { session: session.id, requestId, failures, version: 0, waits: 0 };
     const settling = new Settling(session, requestId, now.monotonicMs, {
-      acked: (first, last) => { order.acked(first, last, owed); },
+      acked: (first, last) => {
+        state.tally.acked += last - first + 1;
+        order.acked(first, last, owed);
+      },
       released: (batch, first, last) => { this.release(batch, first, last, effects); },
       rejected: (batch, first, last, reason) => {
+        state.tally.rejected += last - first + 1;
         this.giveUp(session, batch, first, last, { reason: "REJECTED", detail: reason }, owed);
       },
       retried: (batch, first, last, delayMs, reason) => {
+        state.tally.retried += last - first + 1;
         if (batch.facts.attempt >= state.settings.maxAttempts) {
           this.giveUp(session, batch, first, last, { reason: "MAX_ATTEMPTS", detail: reason }, owed);
         } else this.retry(batch, first, last, delayMs, reason, now, effects);
@@ -45,18 +50,21 @@ export class Verdicts {
 
   /** The transport took it, or had it in hand when the stream ended: settled. */
   taken(first: Offset, last: Offset): void {
+    this.state.tally.acked += last - first + 1;
     this.order.acked(first, last, undefined);
   }
 
   /** Gives messages back uncounted. */
   release(batch: DeliveryBatch, first: Offset, last: Offset, effects: Effect[]): void {
     const { attempt, deliveryCount, lastReason } = batch.facts;
+    this.state.tally.released += last - first + 1;
     const how = { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined } as const;
     this.order.returned(first, last, how, effects);
   }
 
   /** A hand-out ended without a verdict. */
-  loseLease(session: SessionState, batch: DeliveryBatch, first: Offset, last: Offset, cause: DeliveryCause, effects: Effect[]): void {
+  loseLease(session: SessionState, batch: DeliveryBatch, first: Offset, last: Offset, cause: "TIMEOUT" | "DISCONNECT", effects: Effect[]): void {
+    this.state.tally.lost[cause] += last - first + 1;
     const { attempt, deliveryCount, lastReason } = batch.facts;
     if (batch.alone && batch.count === 1 && deliveryCount >= this.state.settings.maxDeliveries) {
       this.giveUp(session, batch, first, last, { reason: "MAX_DELIVERIES", detail: lastReason }, undefined);

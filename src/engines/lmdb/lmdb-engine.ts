@@ -1,11 +1,12 @@
-import { mkdir, open, realpath } from "node:fs/promises";
+import { mkdir, open, realpath, stat, statfs } from "node:fs/promises";
 import { endianness } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Engine, EngineFailure, QueueId } from "../../ports/engine.js";
+import type { DiskUse, Engine, EngineFailure, QueueId } from "../../ports/engine.js";
 import type { Journal } from "../../ports/journal.js";
 import type { Log } from "../../ports/log.js";
 import type { State } from "../../ports/state.js";
+import type { Telemetry } from "../../ports/telemetry.js";
 import { GroupCommit } from "../group-commit.js";
 import type { Work } from "../group-commit.js";
 import { ChunkCache } from "./chunk-cache.js";
@@ -19,7 +20,7 @@ import { LmdbLog } from "./lmdb-log.js";
 import { LmdbState } from "./lmdb-state.js";
 import { LmdbStore } from "./lmdb-store.js";
 import { KIND, NO_QUEUE, ownerOf, textKey } from "./record-keys.js";
-import { checkStoreFile } from "./store-file.js";
+import { checkStoreFile, STORE_FILE } from "./store-file.js";
 
 /** A commit that takes longer will not end: after some errors LMDB never answers. */
 const WATCHDOG_MS = 30_000;
@@ -37,6 +38,7 @@ export interface LmdbOptions {
   /** Below so many free bytes on its disk `hasRoom` is false; 0: never. */
   readonly freeDiskBytesMin: number;
   readonly journal: Journal;
+  readonly telemetry: Telemetry;
 }
 
 /** The engine that keeps everything in one directory. */
@@ -100,13 +102,14 @@ class OpenLmdbEngine implements LmdbEngine {
   private constructor(
     private readonly store: LmdbStore,
     private readonly lock: DirectoryLock,
+    private readonly directory: string,
     private readonly freeDisk: FreeDisk,
     private readonly options: LmdbOptions,
     format: { readonly opens: number; readonly directoryId: string },
   ) {
     this.directoryId = format.directoryId;
     this.lastToken = BigInt(format.opens) << COUNTER_BITS;
-    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS);
+    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS, options.telemetry);
     this.failed = this.commits.failed;
     this.catalog = new LmdbState(store, NO_QUEUE, this.commits, () => ++this.lastToken);
     this.droppedQueues = new DroppedQueues(store, this.commits);
@@ -127,13 +130,24 @@ class OpenLmdbEngine implements LmdbEngine {
     if (made) await syncDirectory(dirname(directory));
     const freeDisk = new FreeDisk(directory, options.freeDiskBytesMin, options.journal);
     await freeDisk.start();
-    const engine = new OpenLmdbEngine(store, lock, freeDisk, options, format);
+    const engine = new OpenLmdbEngine(store, lock, directory, freeDisk, options, format);
     engine.droppedQueues.finishAll();
     return engine;
   }
 
   get hasRoom(): boolean {
     return this.freeDisk.hasRoom;
+  }
+
+  async diskUse(): Promise<DiskUse | undefined> {
+    const { directory } = this;
+    try {
+      const [{ bavail, bsize }, { size }] = await Promise.all([statfs(directory), stat(join(directory, STORE_FILE))]);
+      return { freeBytes: bavail * bsize, storeBytes: size };
+    } catch (error) {
+      this.options.journal.warn("the disk cannot be asked how full it is", { directory, error });
+      return undefined;
+    }
   }
 
   openLog(queue: QueueId): Promise<Log> {

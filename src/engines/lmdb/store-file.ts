@@ -4,6 +4,9 @@ import { join } from "node:path";
 import type { Journal } from "../../ports/journal.js";
 import { DataDirectoryError } from "./data-directory-error.js";
 
+/** LMDB's name for it, in the data directory. */
+export const STORE_FILE = "data.mdb";
+
 /** LMDB's two meta pages, as far as they matter here; offsets count from the start of the page. */
 const META_MAGIC = 0xbeefc0de;
 const MAGIC_AT = 24;
@@ -31,7 +34,7 @@ interface Meta {
  * cut file; fills up what may rightly lack, with zeros, which LMDB and the checksums tell from data. No file: a new store.
  */
 export async function checkStoreFile(directory: string, journal: Journal): Promise<void> {
-  const path = join(directory, "data.mdb");
+  const path = join(directory, STORE_FILE);
   const file = await openIfThere(path);
   if (file === undefined) return;
   try {

@@ -1,6 +1,8 @@
 import type { Engine, EngineFailure, QueueId } from "../../ports/engine.js";
 import type { Log } from "../../ports/log.js";
 import type { State } from "../../ports/state.js";
+import { NO_TELEMETRY } from "../../ports/telemetry.js";
+import type { Telemetry } from "../../ports/telemetry.js";
 import { GroupCommit } from "../group-commit.js";
 import type { Work } from "../group-commit.js";
 import { MemoryDisk } from "./memory-disk.js";
@@ -27,14 +29,19 @@ export class MemoryEngine implements Engine {
   constructor(
     readonly disk = new MemoryDisk(),
     readonly faults = new MemoryFaults(),
+    telemetry: Telemetry = NO_TELEMETRY,
   ) {
-    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS);
+    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS, telemetry);
     this.failed = this.commits.failed;
     this.catalog = new MemoryState(disk, disk.catalog, this.commits, faults);
   }
 
   get hasRoom(): boolean {
     return this.faults.hasRoom;
+  }
+
+  diskUse(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   openLog(queue: QueueId): Promise<Log> {

@@ -16,6 +16,7 @@ import { MemoryDisk } from "../../../src/engines/memory/memory-disk.js";
 import { MemoryEngine } from "../../../src/engines/memory/memory-engine.js";
 import { MemoryFaults } from "../../../src/engines/memory/memory-faults.js";
 import type { Random } from "../../../src/ports/random.js";
+import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { EventLoopTurns } from "../../../src/system/turns.js";
 import { until } from "../../support/condition.js";
 import { ManualClock } from "../../support/manual-clock.js";
@@ -117,7 +118,7 @@ export class Bench {
 
   private build(): Broker {
     const { engine, clock, random, journal, settings } = this;
-    return new Broker({ engine, clock, random, journal, settings, turns: new EventLoopTurns() });
+    return new Broker({ engine, clock, random, journal, settings, turns: new EventLoopTurns(), telemetry: NO_TELEMETRY });
   }
 }
 

@@ -58,6 +58,7 @@ describe("settings of the server", () => {
   it("are the defaults when nothing is said", () => {
     expect(parseServeSettings({})).to.deep.equal({
       listen: { kind: "tcp", host: "127.0.0.1", port: 50_051 },
+      metricsListen: undefined,
       dataDirectory: "./data",
       engine: "lmdb",
       insecureAllowRemote: false,
@@ -77,11 +78,16 @@ describe("settings of the server", () => {
     expect(error.setting).to.equal("listen");
     expect(error.message).to.contain("0.0.0.0:50051").and.contain("insecureAllowRemote");
     expect(parseServeSettings({ listen: "0.0.0.0:50051", insecureAllowRemote: true }).listen).to.include({ host: "0.0.0.0" });
+    expect(parseServeSettings({ metricsListen: "0.0.0.0:9464", insecureAllowRemote: true }).metricsListen).to.include({ host: "0.0.0.0" });
   });
 
   for (const [setting, value, allowed] of [
     ["listen", "nonsense", "host:port"],
     ["listen", 50_051, "host:port"],
+    ["metricsListen", "9464", "host:port"],
+    ["metricsListen", "unix:metrics.sock", "or off"],
+    ["metricsListen", false, "or off"],
+    ["metricsListen", "0.0.0.0:9464", "a loopback address"],
     ["dataDirectory", "", "a path"],
     ["engine", "redis", "lmdb or memory"],
     ["insecureAllowRemote", "yes", "true or false"],

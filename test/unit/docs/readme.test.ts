@@ -19,6 +19,10 @@ describe("the documents", () => {
     execFileSync(process.execPath, [join(ROOT, "scripts/embed-examples.mjs"), "--check"]);
   });
 
+  it("have the tables that the code makes of its own", () => {
+    execFileSync(process.execPath, ["--import", "tsx", join(ROOT, "scripts/generate-docs.mjs"), "--check"], { cwd: ROOT });
+  });
+
   for (const document of documents) {
     it(`${document} links to files that exist`, () => {
       const text = readFileSync(join(ROOT, document), "utf8");

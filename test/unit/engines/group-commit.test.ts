@@ -3,6 +3,7 @@ import { offset } from "../../../src/core/units.js";
 import { GroupCommit } from "../../../src/engines/group-commit.js";
 import type { Work } from "../../../src/engines/group-commit.js";
 import { LogOutOfRange } from "../../../src/ports/log.js";
+import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { failure } from "../../compliance/engine-bench.js";
 
 /** A store that commits when told to, and remembers how the works came. */
@@ -55,7 +56,7 @@ describe("GroupCommit", () => {
 
   beforeEach(() => {
     store = new ScriptedStore();
-    commits = new GroupCommit(store.transact, 60_000);
+    commits = new GroupCommit(store.transact, 60_000, NO_TELEMETRY);
     settled = [];
   });
 
@@ -99,7 +100,7 @@ describe("GroupCommit", () => {
   });
 
   it("counts a commit that does not end as failed, and ignores its late end", async () => {
-    commits = new GroupCommit(store.transact, 20);
+    commits = new GroupCommit(store.transact, 20, NO_TELEMETRY);
     submit("a");
     // The watchdog does not keep a process alive; something else has to, as in a server.
     const alive = setInterval(() => undefined, 1_000);

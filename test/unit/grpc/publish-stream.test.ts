@@ -8,6 +8,7 @@ import type { PublishResult, PublishStreamResponse } from "../../../generated/ti
 import { BrokerError } from "../../../src/core/errors.js";
 import { GrpcServer } from "../../../src/grpc/server.js";
 import { offset } from "../../../src/core/units.js";
+import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { SystemClock } from "../../../src/system/clock.js";
 import { openJournal } from "../../../src/system/journal.js";
 import { until, within } from "../../support/condition.js";
@@ -28,7 +29,7 @@ describe("PublishStream", () => {
 
   beforeEach(async () => {
     broker = new ScriptedBroker();
-    server = new GrpcServer({ broker, clock: new SystemClock(), journal: openJournal("silent"), descriptors: new Uint8Array(), version: "0.0.0" });
+    server = new GrpcServer({ broker, clock: new SystemClock(), journal: openJournal("silent"), telemetry: NO_TELEMETRY, descriptors: new Uint8Array(), version: "0.0.0" });
     const port = await server.listen("127.0.0.1:0");
     client = new BrokerServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
     open(client.publishStream());

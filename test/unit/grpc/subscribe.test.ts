@@ -7,6 +7,7 @@ import { BrokerError } from "../../../src/core/errors.js";
 import { encodeMessage } from "../../../src/core/message-codec.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import { GrpcServer } from "../../../src/grpc/server.js";
+import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { openJournal } from "../../../src/system/journal.js";
 import { chunkOf } from "../../support/chunk-builder.js";
 import { until } from "../../support/condition.js";
@@ -43,7 +44,7 @@ describe("Subscribe", () => {
   beforeEach(async () => {
     broker = new ScriptedBroker();
     clock = new ManualClock();
-    server = new GrpcServer({ broker, clock, journal: openJournal("silent"), descriptors: new Uint8Array(), version: "0.0.0" });
+    server = new GrpcServer({ broker, clock, journal: openJournal("silent"), telemetry: NO_TELEMETRY, descriptors: new Uint8Array(), version: "0.0.0" });
     const port = await server.listen("127.0.0.1:0");
     client = new BrokerServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
   });

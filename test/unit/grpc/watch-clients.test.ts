@@ -7,6 +7,7 @@ import type { ClientInfo, ClientNews } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { wallMs } from "../../../src/core/units.js";
 import { GrpcServer } from "../../../src/grpc/server.js";
+import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { openJournal } from "../../../src/system/journal.js";
 import { until } from "../../support/condition.js";
 import { ManualClock } from "../../support/manual-clock.js";
@@ -44,7 +45,7 @@ describe("WatchClients", () => {
 
   beforeEach(async () => {
     broker = new ScriptedBroker();
-    server = new GrpcServer({ broker, clock: new ManualClock(), journal: openJournal("silent"), descriptors: new Uint8Array(), version: "0.0.0" });
+    server = new GrpcServer({ broker, clock: new ManualClock(), journal: openJournal("silent"), telemetry: NO_TELEMETRY, descriptors: new Uint8Array(), version: "0.0.0" });
     const port = await server.listen("127.0.0.1:0");
     client = new AdminServiceClient(`127.0.0.1:${port}`, credentials.createInsecure());
   });

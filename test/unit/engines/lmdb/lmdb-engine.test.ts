@@ -11,6 +11,7 @@ import { LmdbStore } from "../../../../src/engines/lmdb/lmdb-store.js";
 import { KIND, NO_QUEUE, ownerOf, ownerRange, textKey } from "../../../../src/engines/lmdb/record-keys.js";
 import { checkStoreFile } from "../../../../src/engines/lmdb/store-file.js";
 import { StateCorrupt } from "../../../../src/ports/state.js";
+import { NO_TELEMETRY } from "../../../../src/ports/telemetry.js";
 import { EVERYTHING, failure, fill, put } from "../../../compliance/engine-bench.js";
 import { ChildLines } from "../../../support/child-lines.js";
 import { newDataDirectory } from "../../../support/data-directory.js";
@@ -22,7 +23,7 @@ describe("LMDB engine", function () {
   this.timeout(60_000);
   let directory: Awaited<ReturnType<typeof newDataDirectory>>;
   let journal: RecordedJournal;
-  const start = (freeDiskBytesMin = 0): Promise<LmdbEngine> => openLmdbEngine({ directory: directory.path, freeDiskBytesMin, journal });
+  const start = (freeDiskBytesMin = 0): Promise<LmdbEngine> => openLmdbEngine({ directory: directory.path, freeDiskBytesMin, journal, telemetry: NO_TELEMETRY });
   /** Looks into the store behind the engine's back; no engine may be open. */
   const inStore = async <T>(look: (store: LmdbStore) => Promise<T> | T): Promise<T> => {
     const store = LmdbStore.open(directory.path);
