@@ -11,6 +11,7 @@ interface SubscribeFlags {
   readonly count?: number;
   readonly untilHead?: boolean;
   readonly ack: boolean;
+  readonly laneDepth?: number;
 }
 
 const EXAMPLES = `
@@ -37,6 +38,7 @@ export function addSubscribe(program: Command): void {
     .option("--from <where>", "where a new subscriber begins: earliest, latest, or an offset (default: earliest with a name, latest without)", fromPosition)
     .option("-n, --count <number>", "leave after so many messages", positiveInteger)
     .option("-u, --until-head", "leave when everything that is there now has come")
+    .option("--lane-depth <number>", "of an ordered queue, hold so many messages of one ordering key at once (default: 1)", positiveInteger)
     .option("--no-ack", "leave the messages unread for the subscriber: they come again")
     .addHelpText("after", EXAMPLES)
     .action(async (queue: string, events: string[], flags: SubscribeFlags, command: Command) => {
@@ -85,6 +87,7 @@ function optionsOf(
     onEvent,
     ...(flags.subscriber !== undefined && { subscriber: flags.subscriber }),
     ...(flags.from !== undefined && { from: flags.from }),
+    ...(flags.laneDepth !== undefined && { maxInFlightPerLane: flags.laneDepth }),
     // No more than will be shown: what else came would have to be given back.
     ...(flags.count !== undefined && { maxInFlightMessages: flags.count }),
   };
@@ -152,6 +155,8 @@ class Notes {
         if (!EXPECTED_NOTICES.has(event.reason)) this.output.note(paint("dim", `${event.reason.toLowerCase().replaceAll("_", " ")}: ${event.detail}`));
         break;
       case "heartbeat":
+      case "recalled":
+        // The messages come again, and show why.
         break;
     }
   }

@@ -24,6 +24,7 @@ export interface BatchFacts {
 /** What a delivery needs of the session that holds its lease. */
 export interface LeaseHolder {
   isHeld(delivery: Delivery): boolean;
+  isRecalled(delivery: Delivery): boolean;
   settle(delivery: Delivery, verdict: Verdict): void;
   settleConfirmed(delivery: Delivery, verdict: Verdict): Promise<void>;
 }
@@ -100,6 +101,14 @@ export class Delivery {
   /** False once it is settled or its lease is known to be lost; also when nothing is leased, with `acks: "auto"`. */
   get isHeld(): boolean {
     return this.holder.isHeld(this);
+  }
+
+  /**
+   * True once the broker took it back, because an earlier message of its ordering key comes again: work on it is in vain, it
+   * comes again too. Only with `maxInFlightPerLane` above 1.
+   */
+  get isRecalled(): boolean {
+    return this.holder.isRecalled(this);
   }
 
   /** Done. Sent with all other settles of this turn; a failure shows as the event `settle_failed`. */

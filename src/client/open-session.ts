@@ -26,7 +26,7 @@ export function openSession(queue: string, clientId: string, options: SubscribeO
     textView: false,
     clientId,
     processedThrough: undefined,
-    maxInFlightPerLane: 0,
+    maxInFlightPerLane: options.maxInFlightPerLane ?? 0,
     queueId: resume.queueId,
     sharing: Sharing.UNSPECIFIED,
     heartbeat: options.heartbeatMs === undefined ? undefined : durationFromMs(options.heartbeatMs),

@@ -3,9 +3,9 @@ import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import {
   type Deliveries,
   DeliveryCause,
-  type DeliveryRange,
   type GoingAway,
   type OpenSession,
+  type Recall,
   type SessionOpened,
   type SettleResult,
   type SubscribeRequest,
@@ -15,6 +15,8 @@ import type { Connection } from "./connection.js";
 import { Delivery, type LeaseHolder, type Verdict } from "./delivery.js";
 import { enumName } from "./enum-name.js";
 import { gapEvent, heartbeatEvent, noticeEvent } from "./frame-event.js";
+import { LaneHolds } from "./lane-holds.js";
+import { OwedOffsets } from "./owed-offsets.js";
 import { safeNumber } from "./safe-number.js";
 import { SessionWatch } from "./session-watch.js";
 import { SettleCollector } from "./settle-collector.js";
@@ -32,8 +34,10 @@ const DEFAULT_ACK_TIMEOUT_MS = 60_000;
 export interface SessionListener {
   opened(opened: SessionOpened): void;
   deliveries(deliveries: readonly Delivery[]): void;
-  /** These were held and are not any more: they come again. */
-  recalled(deliveries: ReadonlySet<Delivery>): void;
+  /** These were held and are not any more, since one before them in their lane came back: they come again behind it. */
+  recalled(deliveries: ReadonlySet<Delivery>, cause: string): void;
+  /** Takes out what the application has not seen of the messages of an ordering key behind this one. */
+  takeBehind(delivery: Delivery): Delivery[];
   goingAway(frame: GoingAway): void;
   event(event: SubscriptionEvent): void;
   /** The stream is over, with OK if there is no error. The last call. */
@@ -44,9 +48,12 @@ export interface SessionListener {
 export class Session implements LeaseHolder {
   private readonly call: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
   private readonly auto: boolean;
+  private readonly laneDepth: number;
   private readonly held = new Set<Delivery>();
-  /** Offsets given back by a retry or release that have not come again. */
-  private readonly owed = new Set<number>();
+  private readonly owed: OwedOffsets;
+  private readonly recalled = new WeakSet<Delivery>();
+  /** Undefined while no more than one message of a lane is in this client's hands. */
+  private laneHolds: LaneHolds | undefined;
   private readonly collector = new SettleCollector();
   private readonly waiters = new SettleWaiters();
   private readonly watch: SessionWatch;
@@ -74,6 +81,8 @@ export class Session implements LeaseHolder {
     private readonly listener: SessionListener,
   ) {
     this.auto = auto;
+    this.owed = new OwedOffsets(open.subscriber === "");
+    this.laneDepth = auto ? 1 : open.maxInFlightPerLane;
     this.call = connection.broker.subscribe();
     this.watch = new SessionWatch(
       () => this.extendHeld(),
@@ -101,12 +110,16 @@ export class Session implements LeaseHolder {
     if (!this.wasOpened) return undefined;
     let through = Math.max(this.lastOffset, this.committedOffset);
     for (const delivery of this.held) through = Math.min(through, delivery.offset - 1);
-    for (const offset of this.owed) through = Math.min(through, offset - 1);
+    for (const offset of this.owed.values()) through = Math.min(through, offset - 1);
     return through;
   }
 
   isHeld(delivery: Delivery): boolean {
     return this.held.has(delivery);
+  }
+
+  isRecalled(delivery: Delivery): boolean {
+    return this.recalled.has(delivery);
   }
 
   settle(delivery: Delivery, verdict: Verdict): void {
@@ -169,10 +182,12 @@ export class Session implements LeaseHolder {
     if (this.auto) {
       return verdict.kind === "ack" ? undefined : notHeld(delivery.offset, `was settled when it was sent (acks: "auto"), so ${verdict.kind} comes too late`);
     }
-    if (!this.writable) return settleFailed(delivery.offset, "LEASE_LOST");
-    if (!this.held.delete(delivery)) return notHeld(delivery.offset, "is not held any more: it was settled before, or recalled");
-    if (verdict.kind === "retry" || verdict.kind === "release") this.owed.add(delivery.offset);
-    else this.countDone++;
+    if (!this.writable || this.recalled.has(delivery)) return settleFailed(delivery.offset, "LEASE_LOST");
+    if (!this.held.delete(delivery)) return notHeld(delivery.offset, "is not held any more: it was settled before");
+    if (verdict.kind === "retry" || verdict.kind === "release") {
+      this.owed.add(delivery.offset);
+      this.laneHolds?.begin(delivery.orderingKey, this.listener.takeBehind(delivery));
+    } else this.countDone++;
     this.collector.add(delivery, verdict);
     if (this.collector.size >= RANGES_MAX) this.flush();
     this.scheduleFlush();
@@ -191,7 +206,8 @@ export class Session implements LeaseHolder {
 
   private flush(): void {
     if (!this.writable || (this.collector.isEmpty && !(this.ending && this.unconfirmed))) return;
-    const requestId = this.waiters.sealRequest(this.ending);
+    const requestId = this.waiters.sealRequest(this.ending || this.laneHolds?.awaitsAnswer === true);
+    this.laneHolds?.sent(requestId);
     this.unconfirmed = requestId === 0n;
     this.write({ $case: "settle", value: this.collector.take() }, requestId);
   }
@@ -232,7 +248,7 @@ export class Session implements LeaseHolder {
       case "opened":
         return this.onOpened(frame.value);
       case "recall":
-        return this.onRecall(frame.value.ranges);
+        return this.onRecall(frame.value);
       case "goingAway":
         return this.listener.goingAway(frame.value);
       case "heartbeat":
@@ -248,6 +264,7 @@ export class Session implements LeaseHolder {
   private onOpened(opened: SessionOpened): void {
     this.wasOpened = true;
     this.committedOffset = safeNumber(opened.committedOffset, "committed_offset");
+    if (opened.ordered && this.laneDepth > 1) this.laneHolds = new LaneHolds();
     if (opened.ackTimeout !== undefined) this.ackTimeoutMs = durationToMs(opened.ackTimeout);
     this.watch.opened(opened.heartbeat === undefined ? undefined : durationToMs(opened.heartbeat), this.ackTimeoutMs);
     this.listener.opened(opened);
@@ -268,8 +285,8 @@ export class Session implements LeaseHolder {
       return delivery;
     });
     if (this.auto) this.countDone += deliveries.length;
-    if (this.owed.size > 0) for (const delivery of deliveries) this.owed.delete(delivery.offset);
-    this.listener.deliveries(deliveries);
+    this.owed.cameAgain(deliveries);
+    this.listener.deliveries(this.laneHolds?.sift(deliveries) ?? deliveries);
   }
 
   private onResult(result: SettleResult): void {
@@ -280,18 +297,21 @@ export class Session implements LeaseHolder {
       this.listener.event({ type: "settle_failed", firstOffset, lastOffset, error: settleFailed(firstOffset, failure.code) });
     }
     this.waiters.confirm(result.requestIds);
+    const released = this.laneHolds?.answered(result.requestIds) ?? [];
+    if (released.length > 0) this.listener.deliveries(released);
   }
 
-  private onRecall(ranges: readonly DeliveryRange[]): void {
+  private onRecall({ ranges, cause }: Recall): void {
     const recalled = new Set<Delivery>();
     for (const delivery of this.held) {
       if (ranges.some((range) => rangeHolds(range, delivery.batchId, delivery.offset))) recalled.add(delivery);
     }
     for (const delivery of recalled) {
       this.held.delete(delivery);
-      this.owed.add(delivery.offset);
+      this.recalled.add(delivery);
     }
-    this.listener.recalled(recalled);
+    for (const range of ranges) this.owed.addRecalled(range, this.lastOffset);
+    this.listener.recalled(this.laneHolds?.drop(recalled) ?? recalled, enumName(DeliveryCause, cause));
   }
 
   /** Ends the stream from this side, with this error or as CANCELLED. */

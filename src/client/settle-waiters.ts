@@ -70,7 +70,7 @@ export function rangeHolds(range: DeliveryRange, batchId: number, offset: number
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  LEASE_LOST: "is not this session's any more: its lease ran out or its stream broke, and the message comes again",
+  LEASE_LOST: "is not this session's any more: its lease ran out, its stream broke, or it was recalled, and the message comes again",
   NOT_HELD: "was never delivered to this session",
   ALREADY_SETTLED: "was settled before with another verdict",
 };

@@ -1,3 +1,4 @@
+import type { Delivery } from "./delivery.js";
 import type { TidemarkError } from "./tidemark-error.js";
 
 /** How to subscribe. Whatever is left out is the broker's default. */
@@ -28,6 +29,15 @@ export interface SubscribeOptions {
   readonly maxInFlightMessages?: number;
   /** How many bytes of unsettled messages this client holds at most; one message always passes. Default: the broker's, 8 MiB. */
   readonly maxInFlightBytes?: number;
+  /**
+   * On an ordered queue, how many messages of one ordering key this client holds at most. 1: the next one comes when the one
+   * before is settled, and a loop that works on one message after the other keeps the order by itself. With more, acks of a
+   * key may be sent early, and hold once everything before them is settled; when a message is retried, released or times out,
+   * those behind it are recalled: what the application has not seen of them is dropped, the rest `isRecalled` and told of by
+   * the event `recalled`, and all of them come again behind it. Unordered queues and `acks: "auto"` have no use for it.
+   * Default: 1.
+   */
+  readonly maxInFlightPerLane?: number;
   /** How long a delivery stays with this client without a sign of life, 100 ms to 12 h. Default: the subscriber's, 60 s. */
   readonly ackTimeoutMs?: number;
   /**
@@ -75,5 +85,10 @@ export type SubscriptionEvent =
   | { readonly type: "gap"; readonly firstOffset: number; readonly lastOffset: number; readonly matchingCount: number }
   /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, …), `detail` for people. */
   | { readonly type: "notice"; readonly reason: string; readonly detail: string }
+  /**
+   * The application has these in hand, and an earlier message of their ordering key came back, for `cause`: stop working on
+   * them. They come again behind it, uncounted; settles of them fail with LEASE_LOST. Only with `maxInFlightPerLane` above 1.
+   */
+  | { readonly type: "recalled"; readonly deliveries: readonly Delivery[]; readonly cause: string }
   /** A settle did not hold for these offsets, mostly because the lease had run out: the messages come again. */
   | { readonly type: "settle_failed"; readonly firstOffset: number; readonly lastOffset: number; readonly error: TidemarkError };

@@ -59,9 +59,8 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
     this.listener = {
       opened: (frame) => this.onOpened(frame),
       deliveries: (deliveries) => this.onDeliveries(deliveries),
-      recalled: (deliveries) => {
-        this.queue.take((delivery) => deliveries.has(delivery));
-      },
+      recalled: (deliveries, cause) => this.onRecalled(deliveries, cause),
+      takeBehind: ({ orderingKey, offset }) => this.queue.take((delivery) => delivery.orderingKey === orderingKey && delivery.offset > offset),
       goingAway: (frame) => this.onGoingAway(frame),
       event: (event) => this.options.onEvent?.(event),
       over: (error) => this.onSessionOver(error),
@@ -158,6 +157,12 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
       this.paused = true;
       this.session?.pause();
     }
+  }
+
+  private onRecalled(deliveries: ReadonlySet<Delivery>, cause: string): void {
+    const unseen = new Set(this.queue.take((delivery) => deliveries.has(delivery)));
+    const inHand = [...deliveries].filter((delivery) => !unseen.has(delivery));
+    if (inHand.length > 0) this.options.onEvent?.({ type: "recalled", deliveries: inHand, cause });
   }
 
   private onGoingAway(frame: GoingAway): void {

@@ -280,6 +280,12 @@ export class InLanes implements DeliveryOrder {
     for (const { trouble, first, last } of this.state.troubledElsewhere()) {
       for (let at: Offset = first; at <= last; at = offset(at + 1)) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
     }
+    // A verdict that waits is gone after a crash; the counts of its message are not.
+    for (const { entries } of this.lanes.values()) {
+      for (const { offset: at, status, batch } of entries) {
+        if (status === "concluded" && batch !== undefined && hasHistory(batch.facts)) troubles.push({ ...batch.facts, offset: at, dueWallMs: NEVER });
+      }
+    }
     return troubles;
   }
 }

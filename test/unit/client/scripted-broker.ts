@@ -90,8 +90,8 @@ export function stored(frame: PublishStreamRequest, firstOffset: number): { resu
   };
 }
 
-export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; committedOffset?: number } = {}): SubscribeResponse {
-  const { ackTimeoutMs = 60_000, heartbeatMs = 15_000, committedOffset = 0 } = fields;
+export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; committedOffset?: number; ordered?: boolean } = {}): SubscribeResponse {
+  const { ackTimeoutMs = 60_000, heartbeatMs = 15_000, committedOffset = 0, ordered = false } = fields;
   const duration = (ms: number) => ({ seconds: BigInt(Math.trunc(ms / 1_000)), nanos: (ms % 1_000) * 1e6 });
   return {
     frame: {
@@ -103,7 +103,7 @@ export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; co
         headOffset: 0n,
         backlogCount: 0n,
         deadLetterCount: 0n,
-        ordered: false,
+        ordered,
         ackTimeout: duration(ackTimeoutMs),
         heartbeat: duration(heartbeatMs),
         flow: undefined,
@@ -119,14 +119,15 @@ export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; co
   };
 }
 
-export function deliveries(batchId: number, offsets: readonly number[]): SubscribeResponse {
+/** @param keyOf the ordering key of an offset; default: none */
+export function deliveries(batchId: number, offsets: readonly number[], keyOf: (offset: number) => string = () => ""): SubscribeResponse {
   const messages = offsets.map((offset) => ({
     offset: BigInt(offset),
     event: "order.created",
     payload: Buffer.from(`#${offset}`),
     headers: {},
     messageId: "",
-    orderingKey: "",
+    orderingKey: keyOf(offset),
     publishTime: undefined,
     expireTime: undefined,
     originOffset: 0n,
@@ -151,6 +152,10 @@ export function leaseLost(requestId: bigint, first: number, last: number, batchI
 export function recall(first: number, last: number, batchId: number): SubscribeResponse {
   const range = { first: BigInt(first), last: BigInt(last), batchId: BigInt(batchId) };
   return { frame: { $case: "recall", value: { ranges: [range], cause: DeliveryCause.RETRY } } };
+}
+
+export function notice(reason: string): SubscribeResponse {
+  return { frame: { $case: "notice", value: { reason, detail: "", range: undefined } } };
 }
 
 export function settles(heard: readonly SubscribeRequest[]): { requestId: bigint; settle: Settlement }[] {

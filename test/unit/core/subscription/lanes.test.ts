@@ -132,6 +132,21 @@ describe("lanes", () => {
     expect(harness.received.filter((batch) => batch.session === "b").map((batch) => [batch.offsets, batch.batch.attempt])).to.deep.equal([[[1], 1], [[2], 2]]);
   });
 
+  it("keep the counts of a message whose ack waited when the server crashed", () => {
+    const harness = new SubscriptionHarness(ORDERED);
+    publish(harness, 1, 1);
+    harness.open("a", { maxInFlightPerLane: 2 });
+    harness.pass(10_000);
+    expect(harness.received[1]?.batch.deliveryCount).to.equal(2);
+    harness.ack("a", 2);
+    // Something of another lane brings the cursor to the disk.
+    publish(harness, 2);
+    harness.ack("a", 3);
+    harness.crash();
+    harness.open("b", { maxInFlightPerLane: 2 });
+    expect(harness.received.filter((batch) => batch.session === "b").map((batch) => [batch.offsets, batch.batch.deliveryCount])).to.deep.equal([[[1, 2], 2]]);
+  });
+
   it("wait for the copy of a dead letter before they go on", () => {
     const harness = new SubscriptionHarness(ORDERED);
     publish(harness, 1, 1);
