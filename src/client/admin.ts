@@ -2,7 +2,9 @@ import type {
   CreateQueueResponse,
   DeleteQueueResponse,
   DeleteSubscriberResponse,
+  DisconnectClientResponse,
   GetQueueResponse,
+  GetServerInfoResponse,
   GetSubscriberResponse,
   ListClientsResponse,
   ListQueuesResponse,
@@ -10,9 +12,11 @@ import type {
 } from "../../generated/tidemark/v1/admin_service.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
+import { type ClientEvent, watchClients, type WatchOptions } from "./client-watch.js";
 import type { Connection } from "./connection.js";
 import { pages } from "./pages.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
+import { type ServerInfo, serverInfo } from "./server-info.js";
 import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
 import { TidemarkError } from "./tidemark-error.js";
 import { unaryCall } from "./unary-call.js";
@@ -31,6 +35,8 @@ export class Admin {
   constructor(
     private readonly connection: Connection,
     private readonly patienceMs: number,
+    /** Aborted when the client is closed: watches end. */
+    private readonly closed: AbortSignal,
   ) {}
 
   /** Makes a queue. Made before with the same options it is answered as it is; with others it is refused with QUEUE_EXISTS. */
@@ -91,6 +97,37 @@ export class Admin {
       const response = await unaryCall<ListClientsResponse>(this.connection, this.patienceMs, (done) => this.stub.listClients(request, done));
       return { entries: response.clients.map(clientInfo), nextPageToken: response.nextPageToken };
     });
+  }
+
+  /**
+   * Tells who is connected, live: first everybody who is there, then `listed`, then who comes, changes and goes, and why. Ends when
+   * the loop is left, the signal is aborted or the client closed; throws a TidemarkError when the broker stops or the connection breaks. Whoever reads
+   * slowly gets the newest state of each session, and always its end.
+   *
+   *     for await (const event of client.admin.watchClients({ queue: "orders" })) {
+   *       if (event.type === "left") console.log(event.client.clientId, event.reason, event.detail);
+   *     }
+   */
+  watchClients(options: WatchOptions = {}): AsyncIterable<ClientEvent> {
+    return watchClients(this.connection, this.patienceMs, this.closed, options);
+  }
+
+  /**
+   * Ends a session: what it held is free at once. Nothing keeps the client from coming back. Rejects with SESSION_NOT_FOUND.
+   *
+   * @param reason for the client and whoever watches, up to 1 KiB. Default: none
+   * @returns the session as it was last
+   */
+  async disconnectClient(sessionId: string, reason = ""): Promise<ClientInfo> {
+    const request = { sessionId, reason };
+    const response = await unaryCall<DisconnectClientResponse>(this.connection, this.patienceMs, (done) => this.stub.disconnectClient(request, done));
+    return clientInfo(present(response.client, "client"));
+  }
+
+  /** What runs at the other end. */
+  async server(): Promise<ServerInfo> {
+    const response = await unaryCall<GetServerInfoResponse>(this.connection, this.patienceMs, (done) => this.stub.getServerInfo({}, done));
+    return serverInfo(present(response.server, "server"));
   }
 
   private get stub(): Connection["admin"] {

@@ -31,15 +31,19 @@ export class TidemarkClient {
   private readonly publisher: Publisher;
   private readonly subscriptions = new Set<Subscription>();
   private readonly patienceMs: number;
-  private closed = false;
+  private readonly closing = new AbortController();
 
   constructor(
     private readonly connection: Connection,
     private readonly options: ConnectOptions,
   ) {
     this.patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
-    this.admin = new Admin(connection, this.patienceMs);
+    this.admin = new Admin(connection, this.patienceMs, this.closing.signal);
     this.publisher = new Publisher(connection, this.patienceMs);
+  }
+
+  private get closed(): boolean {
+    return this.closing.signal.aborted;
   }
 
   /** Where the broker is, as given to `connect`. */
@@ -90,10 +94,10 @@ export class TidemarkClient {
     return subscription;
   }
 
-  /** Closes all subscriptions, waits for what was published, then disconnects. Takes 10 s at most. Safe to call again. */
+  /** Closes all subscriptions and watches, waits for what was published, then disconnects. Takes 10 s at most. Safe to call again. */
   async close(): Promise<void> {
     if (this.closed) return;
-    this.closed = true;
+    this.closing.abort();
     await Promise.all([...this.subscriptions].map((subscription) => subscription.close()));
     await this.publisher.close();
     this.connection.close();

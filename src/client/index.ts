@@ -1,10 +1,12 @@
 export type { Admin, QueueOptions } from "./admin.js";
 export type { ClientInfo } from "./client-info.js";
+export type { ClientEvent, WatchOptions } from "./client-watch.js";
 export { connect, type ConnectOptions, type TidemarkClient } from "./client.js";
 export type { Delivery, Verdict } from "./delivery.js";
 export type { OutgoingMessage } from "./outgoing-message.js";
 export type { Published } from "./publish-frame.js";
 export type { QueueInfo } from "./queue-info.js";
+export type { ServerInfo } from "./server-info.js";
 export type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";
 export type { SubscriberInfo } from "./subscriber-info.js";
 export type { Subscription } from "./subscription.js";

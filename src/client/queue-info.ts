@@ -24,6 +24,10 @@ export interface QueueInfo {
   readonly subscriberCount: number;
   /** Open sessions. */
   readonly clientCount: number;
+  /** Dead letters of all its subscribers. */
+  readonly deadLetterCount: number;
+  /** Publish time of the newest message; undefined: none yet, or not known any more. */
+  readonly lastPublishTime: Date | undefined;
   /** What an answer is worth: "FSYNC", "QUORUM" or "MEMORY". */
   readonly durability: string;
 }
@@ -40,6 +44,8 @@ export function queueInfo(queue: Queue): QueueInfo {
     bytes: safeNumber(queue.bytes, "bytes"),
     subscriberCount: queue.subscriberCount,
     clientCount: queue.clientCount,
+    deadLetterCount: safeNumber(queue.deadLetterCount, "dead_letter_count"),
+    lastPublishTime: queue.lastPublishTime === undefined ? undefined : timestampToDate(queue.lastPublishTime),
     durability: enumName(Durability, queue.durability),
   };
 }

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { DeleteQueueRequest } from "../../generated/tidemark/v1/admin_service.js";
-import { connect, type Delivery, type Published, type SubscribeOptions, type Subscription, type SubscriptionEvent, type TidemarkClient, TidemarkError } from "../../src/client/index.js";
+import { type ClientEvent, connect, type Delivery, type Published, type SubscribeOptions, type Subscription, type SubscriptionEvent, type TidemarkClient, TidemarkError, type WatchOptions } from "../../src/client/index.js";
 import { until, within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
@@ -56,6 +56,64 @@ describe("the client against a server", () => {
   });
 
   const publish = (queue: string, event: string, payload = ""): Promise<Published> => client.publish(queue, { event, payload });
+
+  describe("watching who is connected", () => {
+    /** Everything that a watch tells, until it ends or fails. */
+    function watched(options: WatchOptions = {}): { readonly events: ClientEvent[]; readonly ended: Promise<void> } {
+      const events: ClientEvent[] = [];
+      const ended = (async () => {
+        for await (const event of client.admin.watchClients(options)) events.push(event);
+      })();
+      ended.catch(() => undefined);
+      return { events, ended };
+    }
+
+    const told = (events: readonly ClientEvent[], type: ClientEvent["type"]): Promise<ClientEvent> => until(`${type} is told`, DEADLINE_MS, () => events.find((event) => event.type === type));
+
+    it("tells who is there, who comes and goes, and why; and disconnects by name of the session", async () => {
+      const { events, ended } = watched({ queue: "orders" });
+      expect(await told(events, "listed")).to.deep.equal({ type: "listed", clientCount: 0 });
+      const stream = client.subscribe("orders", { subscriber: "billing", maxInFlightMessages: 9 });
+      const over = failureOf(stream.next());
+      const joined = await told(events, "joined");
+      if (joined.type !== "joined") throw new Error(joined.type);
+      expect(joined.client).to.include({ clientId: "e2e", queue: "orders", subscriber: "billing", maxInFlightMessages: 9, sharing: "SHARED", standby: false, draining: false, paused: false, waitingFor: "NOTHING_NEW", backlogCount: 0 });
+      expect(joined.client.userAgent).to.match(/^grpc-node-js\//);
+      expect(joined.client.lastFrameTime).to.be.instanceOf(Date);
+      const last = await client.admin.disconnectClient(joined.client.sessionId, "make room");
+      expect(last.clientId).to.equal("e2e");
+      expect(await over).to.include({ code: "ABORTED", reason: "DISCONNECTED" });
+      expect(await told(events, "left")).to.include({ reason: "DISCONNECTED", detail: "make room" }).and.have.property("time").that.is.instanceOf(Date);
+      expect(await failureOf(client.admin.disconnectClient(joined.client.sessionId))).to.include({ reason: "SESSION_NOT_FOUND" });
+      await client.close();
+      await within("the watch ends with its client", DEADLINE_MS, ended);
+    });
+
+    it("ends without an error when its signal is aborted or its loop is left, and with one for a filter that cannot be", async () => {
+      const leaving = new AbortController();
+      const { events, ended } = watched({ signal: leaving.signal });
+      await told(events, "listed");
+      leaving.abort();
+      await within("the watch ends", DEADLINE_MS, ended);
+      for await (const event of client.admin.watchClients()) if (event.type === "listed") break;
+      expect(await failureOf(watched({ subscriber: "s" }).ended)).to.include({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
+    });
+
+    it("fails with DRAINING when the broker stops", async () => {
+      const { events, ended } = watched();
+      await told(events, "listed");
+      await server.server.stop();
+      expect(await failureOf(ended)).to.include({ code: "UNAVAILABLE", reason: "DRAINING" });
+    });
+
+    it("says what runs at the other end, and when a queue was last published to", async () => {
+      expect(await client.admin.server()).to.deep.include({ engine: "lmdb", durability: "FSYNC" });
+      await publish("orders", "order.created");
+      const queue = await client.admin.queue("orders");
+      expect(queue).to.include({ deadLetterCount: 0, clientCount: 0 });
+      expect(queue.lastPublishTime?.getTime()).to.be.closeTo(Date.now(), 10_000);
+    });
+  });
 
   it("publishes thousands in one turn and gets each of them once, in order", async () => {
     const count = 5_000;
