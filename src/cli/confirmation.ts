@@ -8,15 +8,16 @@ export interface ConfirmationFlags {
 }
 
 /**
- * Asks before something that has no way back, unless --yes was given. Returns when the answer is yes; any other answer leaves
+ * Asks before something that somebody may regret, unless --yes was given. Returns when the answer is yes; any other answer leaves
  * everything as it is and ends the command. Where nobody can be asked, --yes is required.
  *
  * @param loss what would be done, as a sentence without its end
+ * @param howLong that end
  */
-export async function confirm(output: Output, flags: ConfirmationFlags, loss: string): Promise<void> {
+export async function confirm(output: Output, flags: ConfirmationFlags, loss: string, howLong = "for good"): Promise<void> {
   if (flags.yes === true) return;
-  if (!process.stdin.isTTY || !process.stderr.isTTY) throw new UsageError(`${loss}, for good; there is no terminal to ask at, so say --yes to go on`);
-  const answer = await ask(`${output.paintNote("warning", `${loss}, for good.`)} Go on? [y/N] `);
+  if (!process.stdin.isTTY || !process.stderr.isTTY) throw new UsageError(`${loss}, ${howLong}; there is no terminal to ask at, so say --yes to go on`);
+  const answer = await ask(`${output.paintNote("warning", `${loss}, ${howLong}.`)} Go on? [y/N] `);
   if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailure("nothing was changed");
 }
 

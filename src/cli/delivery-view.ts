@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Delivery } from "../client/index.js";
 import { layoutJson } from "./json-layout.js";
+import { timeOfDay } from "./quantity.js";
 import { type Paint, printable, printableLine } from "./terminal.js";
 
 const EVENT_COLUMNS_MAX = 32;
@@ -86,10 +87,4 @@ function laidOut(text: string): string[] {
   const lines = (layoutJson(text) ?? text.split(/\r?\n/)).map((line) => (line.length > COLUMNS_SHOWN ? `${line.slice(0, COLUMNS_SHOWN)}…` : line));
   if (lines.length <= LINES_SHOWN) return lines;
   return [...lines.slice(0, LINES_SHOWN), `… ${(lines.length - LINES_SHOWN).toLocaleString("en")} more lines`];
-}
-
-/** Local time, as the person at the terminal counts it. */
-function timeOfDay(time: Date | undefined): string {
-  if (time === undefined) return "--:--:--";
-  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
 }

@@ -28,3 +28,32 @@ export function timeText(time: Date | undefined): string {
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join("-");
   return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":")}`;
 }
+
+/** Local time of day, to the second. */
+export function timeOfDay(time: Date | undefined): string {
+  if (time === undefined) return "--:--:--";
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+const AGE_UNITS = [
+  [86_400, "d"],
+  [3_600, "h"],
+  [60, "m"],
+  [1, "s"],
+] as const;
+
+/** How long something has been so, in its two largest units: "42s", "3m 5s", "2d 4h". */
+export function ageText(since: Date | undefined, now: Date): string {
+  if (since === undefined) return "-";
+  const seconds = Math.max(0, Math.floor((now.getTime() - since.getTime()) / 1_000));
+  const at = AGE_UNITS.findIndex(([size]) => seconds >= size);
+  if (at === -1) return "0s";
+  const parts: string[] = [];
+  let rest = seconds;
+  for (const [size, unit] of AGE_UNITS.slice(at, at + 2)) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count}${unit}`);
+  }
+  return parts.join(" ");
+}

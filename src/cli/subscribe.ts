@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { connect, type Delivery, type SubscribeOptions, type Subscription, type SubscriptionEvent } from "../client/index.js";
 import { type From, fromPosition, type GlobalOptions, positiveInteger } from "./arguments.js";
 import { deliveryJson, DeliveryView } from "./delivery-view.js";
-import { EXIT, UsageError } from "./failure.js";
+import { UsageError } from "./failure.js";
+import { untilInterrupted } from "./leaving.js";
 import { Output } from "./output.js";
 
 interface SubscribeFlags {
@@ -52,27 +53,22 @@ export function addSubscribe(program: Command): void {
 async function subscribe({ address, json }: GlobalOptions, queue: string, events: readonly string[], flags: SubscribeFlags): Promise<void> {
   const output = new Output(json);
   const client = connect(address, { patienceMs: 0, clientId: "tidemark-cli" });
-  const leaving = new AbortController();
-  const onSignal = (): void => {
-    if (leaving.signal.aborted) process.exit(EXIT.interrupted);
-    leaving.abort();
-  };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  try {
-    await client.connected();
-    const notes = new Notes(output, queue, flags);
-    const onEvent = (event: SubscriptionEvent): void => {
-      notes.tell(event);
-      // Everything that was there at the start has come.
-      if (flags.untilHead === true && event.type === "notice" && event.reason === "CAUGHT_UP") subscription.drain();
-    };
-    const subscription = client.subscribe(queue, optionsOf(events, flags, leaving.signal, onEvent));
-    const count = await show(subscription, output, queue, flags);
-    notes.left(count);
-  } finally {
-    await client.close();
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-  }
+  await untilInterrupted(async (signal) => {
+    try {
+      await client.connected();
+      const notes = new Notes(output, queue, flags);
+      const onEvent = (event: SubscriptionEvent): void => {
+        notes.tell(event);
+        // Everything that was there at the start has come.
+        if (flags.untilHead === true && event.type === "notice" && event.reason === "CAUGHT_UP") subscription.drain();
+      };
+      const subscription = client.subscribe(queue, optionsOf(events, flags, signal, onEvent));
+      const count = await show(subscription, output, queue, flags);
+      notes.left(count);
+    } finally {
+      await client.close();
+    }
+  });
 }
 
 function optionsOf(

@@ -68,10 +68,12 @@ describe("the commands that look after a broker", function () {
     expect((await rows("subscriber", "show", "orders", "billing"))[0]).to.deep.include({ name: "billing", queue: "orders", events: ["order.*"], committed_offset: 1, in_flight_count: 0, client_count: 0, max_attempts: 10 });
     const run = start(["subscribe", "orders", "--subscriber", "audit"]);
     try {
-      await until("what is there", DEADLINE_MS, () => run.lines.length === 3);
+      // What billing has acked may be gone by now.
+      await until("what is there", DEADLINE_MS, () => run.lines.some(({ offset }) => offset === 3));
       const clients = await rows("client", "list");
       expect(clients).to.have.length(1);
-      expect(clients[0]).to.include({ client_id: "tidemark-cli", queue: "orders", subscriber: "audit", ack_mode: "EXPLICIT" });
+      expect(clients[0]).to.include({ client_id: "tidemark-cli", queue: "orders", subscriber: "audit", ack_mode: "EXPLICIT", waiting_for: "NOTHING_NEW", backlog_count: 0, standby: false, draining: false });
+      expect(clients[0]?.user_agent).to.match(/^grpc-node-js/);
       expect(clients[0]?.session_id).to.match(/^[0-9a-f]+$/);
       expect(await rows("client", "list", "--queue", "orders", "--subscriber", "billing")).to.deep.equal([]);
       expect((await rows("subscriber", "list", "orders")).map(({ name, client_count: clients }) => [name, clients])).to.deep.equal([["audit", 1], ["billing", 0]]);
@@ -79,6 +81,49 @@ describe("the commands that look after a broker", function () {
       run.child.kill("SIGINT");
       await within("the end of the subscriber", DEADLINE_MS, run.ended);
     }
+  });
+
+  it("watches who comes and goes, and why, and says why it ended", async () => {
+    const watch = start(["client", "watch", "--queue", "orders"]);
+    const told = (): unknown[] => watch.lines.map(({ type, reason }) => (reason === undefined ? type : [type, reason].join(" ")));
+    await until("the watch begins", DEADLINE_MS, () => watch.lines.length === 1);
+    expect(watch.lines[0]).to.include({ type: "listed", client_count: 0 });
+    const run = start(["subscribe", "orders", "--subscriber", "billing"]);
+    await until("it is told", DEADLINE_MS, () => watch.lines.length === 2);
+    expect(watch.lines[1]?.client).to.include({ client_id: "tidemark-cli", queue: "orders", subscriber: "billing" });
+    run.child.kill("SIGKILL");
+    await until("its end is told", DEADLINE_MS, () => watch.lines.length === 3);
+    expect(told()).to.deep.equal(["listed", "joined", "left CONNECTION_LOST"]);
+    await server.server.stop();
+    const { code, err } = await within("the watch ends", DEADLINE_MS, watch.ended);
+    expect([code, err]).to.deep.equal([1, "tidemark: the server is stopping: connect again, here or elsewhere (DRAINING)\n"]);
+  });
+
+  it("ends a watch in order at Ctrl-C, and refuses one of a subscriber without a queue", async () => {
+    const watch = start(["client", "watch"]);
+    await until("the watch begins", DEADLINE_MS, () => watch.lines.length === 1);
+    watch.child.kill("SIGINT");
+    expect(await within("the watch ends", DEADLINE_MS, watch.ended)).to.include({ code: 0, err: "" });
+    expect(await tidemark("client", "watch", "--subscriber", "s")).to.include({ code: 2, err: "tidemark: --subscriber names a subscriber of a queue; say which with --queue\n" });
+  });
+
+  it("disconnects a client by the beginning of its session, if it is told from others and nobody has to be asked", async () => {
+    const runs = [start(["subscribe", "orders", "--subscriber", "a"]), start(["subscribe", "orders", "--subscriber", "b"])];
+    await until("both are connected", DEADLINE_MS, async () => (await rows("client", "list")).length === 2);
+    const [first, second] = await rows("client", "list", "--queue", "orders", "--subscriber", "a").then(async ([a]) => [a, ...(await rows("client", "list", "--queue", "orders", "--subscriber", "b"))]);
+    const a = String(first?.session_id);
+    const b = String(second?.session_id);
+    const beginning = Array.from(a, (_, i) => a.slice(0, i + 1)).find((some) => !b.startsWith(some)) ?? a;
+    expect((await tidemark("client", "disconnect", "")).code).to.equal(2);
+    expect(await tidemark("client", "disconnect", "zzz", "--yes")).to.include({ code: 1, err: 'tidemark: no open session begins with zzz; "tidemark client list" shows those that there are\n' });
+    expect((await tidemark("client", "disconnect", beginning)).err).to.equal("tidemark: this disconnects tidemark-cli from orders/a, until it comes back; there is no terminal to ask at, so say --yes to go on\n");
+    expect((await rows("client", "disconnect", beginning, "--reason", "make room", "--yes"))[0]).to.include({ session_id: a, subscriber: "a", disconnected: true });
+    const [sentAway, stays] = runs;
+    const ended = await within("it is sent away", DEADLINE_MS, sentAway?.ended ?? Promise.reject(new Error("no run")));
+    expect([ended.code, ended.err]).to.deep.equal([1, "tidemark: an operator ended this session: make room (DISCONNECTED)\n"]);
+    expect((await rows("client", "list")).map(({ session_id: id }) => id)).to.deep.equal([b]);
+    stays?.child.kill("SIGINT");
+    await within("the other leaves", DEADLINE_MS, stays?.ended ?? Promise.reject(new Error("no run")));
   });
 
   it("lists more than a page of queues", async () => {

@@ -1,0 +1,27 @@
+import { expect } from "chai";
+import { ageText, timeOfDay } from "../../../src/cli/quantity.js";
+
+describe("how long something has been so", () => {
+  const now = new Date(Date.UTC(2026, 0, 10));
+  const cases: readonly (readonly [seconds: number, text: string])[] = [
+    [0, "0s"],
+    [42, "42s"],
+    [60, "1m"],
+    [185, "3m 5s"],
+    [3_600, "1h"],
+    [7_325, "2h 2m"],
+    [2 * 86_400 + 4 * 3_600 + 59, "2d 4h"],
+    [86_400 + 59, "1d"],
+    [-5, "0s"],
+  ];
+  for (const [seconds, text] of cases) {
+    it(`is ${text} after ${seconds} s`, () => {
+      expect(ageText(new Date(now.getTime() - seconds * 1_000), now)).to.equal(text);
+    });
+  }
+
+  it("is a hyphen when nobody said since when", () => {
+    expect(ageText(undefined, now)).to.equal("-");
+    expect(timeOfDay(undefined)).to.equal("--:--:--");
+  });
+});
