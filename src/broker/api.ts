@@ -17,6 +17,7 @@ import type {
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
+import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { LeaveReason, LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
@@ -65,6 +66,8 @@ export interface BrokerApi {
    *   when something happened
    */
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch;
+  /** Rejects with CHUNK_CORRUPT when the next one cannot be read. */
+  listDeadLetters(queue: string, subscriber: string, query: DeadLetterQuery): Promise<DeadLetterPage>;
 
   serverFacts(): ServerFacts;
 }

@@ -10,6 +10,7 @@ import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
+import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
@@ -172,6 +173,10 @@ export class Broker implements BrokerApi, BrokerView {
 
   async peek(queue: string, query: PeekQuery): Promise<PeekPage> {
     return (await this.existing(queue)).peek(query);
+  }
+
+  async listDeadLetters(queue: string, subscriber: string, query: DeadLetterQuery): Promise<DeadLetterPage> {
+    return (await this.existing(queue)).listDeadLetters(subscriber, query);
   }
 
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch {

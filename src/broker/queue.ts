@@ -11,6 +11,8 @@ import type { QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
 import type { ClientRegistry } from "./client-registry.js";
+import { listDeadLetters } from "./dead-letter-list.js";
+import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import { DedupIndex } from "./dedup-index.js";
 import { EventMatches } from "./event-matches.js";
 import { LiveSession } from "./live-session.js";
@@ -253,6 +255,13 @@ export class Queue {
   /** See BrokerApi.peek. */
   peek(query: PeekQuery): Promise<PeekPage> {
     return peek({ queue: this.name, log: this.log, turns: this.parts.turns, first: () => this.first() }, query);
+  }
+
+  /** See BrokerApi.listDeadLetters. */
+  async listDeadLetters(name: string, query: DeadLetterQuery): Promise<DeadLetterPage> {
+    const { engine, turns } = this.parts;
+    const { record } = await this.subscribers.find(name);
+    return listDeadLetters({ queue: this.name, subscriber: record.name, state: engine.state(this.id), turns }, query);
   }
 
   /** Resolves when everything published and settled so far is durable. */

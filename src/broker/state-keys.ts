@@ -1,3 +1,4 @@
+import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 
 /**
@@ -30,4 +31,9 @@ export function deadLetterPrefix(subscriber: string): string {
 
 export function deadLetterKey(subscriber: string, at: Offset): string {
   return deadLetterPrefix(subscriber) + at.toString(16).padStart(OFFSET_DIGITS, "0");
+}
+
+/** The offset in a key that `deadLetterKey` made. */
+export function deadLetterOffset(key: string): Offset {
+  return offset(Number.parseInt(key.slice(-OFFSET_DIGITS), 16));
 }

@@ -44,6 +44,10 @@ export const LIMITS = {
   peekChunksMax: 4_096,
   peekReadBytesMax: 16 * MIB,
   peekBackChunksMax: 65_536,
+  deadLetterRunsMax: 1_000,
+  deadLetterPageBytesMax: 3 * MIB,
+  deadLettersReadMax: 4_096,
+  deadLetterReadBytesMax: 16 * MIB,
 } as const;
 
 /** What a queue and its subscribers get when nobody says otherwise. */

@@ -22,6 +22,7 @@ import { LIMITS } from "../core/limits.js";
 import { checkName, checkText } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
+import { DeadLetterCalls } from "./admin-dead-letters.js";
 import { MessageCalls } from "./admin-messages.js";
 import type { AnswerCall, TrackAnswers } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
@@ -43,6 +44,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
   const calls = new AdminCalls(broker);
   const clients = new ClientCalls(broker);
   const messages = new MessageCalls(broker);
+  const deadLetters = new DeadLetterCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
     getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
@@ -57,6 +59,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     },
     disconnectClient: unaryAtOnce(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
     peekMessages: unary(journal, "PeekMessages", (request) => messages.peekMessages(request)),
+    listDeadLetters: unary(journal, "ListDeadLetters", (request) => deadLetters.listDeadLetters(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }

@@ -1,3 +1,4 @@
+import type { BrokerError } from "../core/errors.js";
 import { invalidField } from "../core/names.js";
 
 /** Entries on a page when the caller names no size. */
@@ -23,11 +24,11 @@ export interface Page<T> {
  * Reads page_size and page_token.
  * @param scope what is listed, with its filters: a token leads on only in the list that it came from
  */
-export function pageQuery(scope: string, pageSize: number, pageToken: string): PageQuery {
+export function pageQuery(scope: string, pageSize: number, token: string): PageQuery {
   const size = pageSize === 0 ? PAGE_SIZE_DEFAULT : Math.min(pageSize, PAGE_SIZE_MAX);
-  if (pageToken === "") return { size, after: undefined };
-  const text = Buffer.from(pageToken, "base64url").toString();
-  if (!text.startsWith(`${scope}\n`)) throw invalidField("page_token", pageToken, "a next_page_token of the same list with the same filters, or nothing");
+  if (token === "") return { size, after: undefined };
+  const text = Buffer.from(token, "base64url").toString();
+  if (!text.startsWith(`${scope}\n`)) throw foreignToken(token);
   return { size, after: text.slice(scope.length + 1) };
 }
 
@@ -36,5 +37,15 @@ export function page<T>(scope: string, query: PageQuery, found: readonly T[], ke
   if (found.length <= query.size) return { entries: found, nextPageToken: "" };
   const entries = found.slice(0, query.size);
   const last = entries[entries.length - 1];
-  return { entries, nextPageToken: last === undefined ? "" : Buffer.from(`${scope}\n${keyOf(last)}`).toString("base64url") };
+  return { entries, nextPageToken: last === undefined ? "" : pageToken(scope, keyOf(last)) };
+}
+
+/** What leads to the entries behind the one with this key. */
+export function pageToken(scope: string, key: string): string {
+  return Buffer.from(`${scope}\n${key}`).toString("base64url");
+}
+
+/** The error of a token that was not given for this list. */
+export function foreignToken(token: string): BrokerError {
+  return invalidField("page_token", token, "a next_page_token of the same list with the same filters, or nothing");
 }

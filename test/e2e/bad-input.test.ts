@@ -3,8 +3,9 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { AdminServiceService, PeekMessagesRequest } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceService, ListDeadLettersRequest, PeekMessagesRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
+import { DeadLetterFilter, DeadLetterReason } from "../../generated/tidemark/v1/dead_letter.js";
 import { NewMessage, type OffsetRange } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
 import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
@@ -120,6 +121,15 @@ function peeking(parts: Partial<PeekMessagesRequest>): readonly [path: string, r
   return [adminPath("peekMessages"), Buffer.from(PeekMessagesRequest.encode({ ...PeekMessagesRequest.create(), queue: "bad", ...parts }).finish())];
 }
 
+function listingLetters(parts: Partial<ListDeadLettersRequest>): readonly [path: string, request: Buffer] {
+  const request = { ...ListDeadLettersRequest.create(), queue: "bad", subscriber: "bad", ...parts };
+  return [adminPath("listDeadLetters"), Buffer.from(ListDeadLettersRequest.encode(request).finish())];
+}
+
+function letters(parts: Partial<DeadLetterFilter>): DeadLetterFilter {
+  return { ...DeadLetterFilter.create(), ...parts };
+}
+
 const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetQueue for a queue that is not there", [adminPath("getQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetQueue with undecodable bytes", [adminPath("getQueue"), GARBAGE], UNDECODABLE],
@@ -142,6 +152,19 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["WatchClients of a subscriber without its queue", [adminPath("watchClients"), Buffer.from("\u0012\u0001s")], INVALID("queue")],
   ["WatchClients of a queue that cannot be", [adminPath("watchClients"), Buffer.from("\n\u0002-q")], INVALID("queue")],
   ["WatchClients with bytes that are no request", [adminPath("watchClients"), GARBAGE], UNDECODABLE],
+  ["ListDeadLetters with undecodable bytes", [adminPath("listDeadLetters"), GARBAGE], UNDECODABLE],
+  ["ListDeadLetters without a queue", listingLetters({ queue: "" }), INVALID("queue")],
+  ["ListDeadLetters without a subscriber", listingLetters({ subscriber: "" }), INVALID("subscriber")],
+  ["ListDeadLetters of a subscriber that is not there", listingLetters({ subscriber: "nobody" }), { code: Code.NOT_FOUND, reason: "SUBSCRIBER_NOT_FOUND" }],
+  ["ListDeadLetters with a token from nowhere", listingLetters({ pageToken: "abc" }), INVALID("page_token")],
+  ["ListDeadLetters of offset 0", listingLetters({ filter: letters({ offsets: [{ first: 1n, last: 2n }, { first: 0n, last: 2n }] }) }), INVALID("filter.offsets[1].first")],
+  ["ListDeadLetters of offsets that run backwards", listingLetters({ filter: letters({ offsets: [{ first: 3n, last: 2n }] }) }), INVALID("filter.offsets[0].last")],
+  ["ListDeadLetters of 1,001 runs", listingLetters({ filter: letters({ offsets: Array.from({ length: 1_001 }, (_, i) => ({ first: BigInt(2 * i + 1), last: 0n })) }) }), INVALID("filter.offsets")],
+  ["ListDeadLetters with a pattern that is none", listingLetters({ filter: letters({ events: ["**.a"] }) }), INVALID("filter.events[0]")],
+  ["ListDeadLetters of no reason", listingLetters({ filter: letters({ reasons: [DeadLetterReason.UNSPECIFIED] }) }), INVALID("filter.reasons[0]")],
+  ["ListDeadLetters of a reason from the future", listingLetters({ filter: letters({ reasons: [DeadLetterReason.REJECTED, DeadLetterReason.UNRECOGNIZED] }) }), INVALID("filter.reasons[1]")],
+  ["ListDeadLetters after no time", listingLetters({ filter: letters({ afterTime: { seconds: 1n, nanos: -1 } }) }), INVALID("filter.after_time")],
+  ["ListDeadLetters before no time", listingLetters({ filter: letters({ beforeTime: { seconds: 2n ** 62n, nanos: 0 } }) }), INVALID("filter.before_time")],
   ["a method of the contract that is not served", [adminPath("replayDeadLetters"), GARBAGE], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { method: adminPath("replayDeadLetters").slice(1) } }],
   ["Settle, which is not served", [BrokerServiceService.settle.path, Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET" }],
   ["a method that nobody knows", ["/tidemark.v1.BrokerService/Steal", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],

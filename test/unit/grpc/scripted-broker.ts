@@ -1,4 +1,5 @@
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -117,6 +118,10 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   peek(): Promise<PeekPage> {
+    return unscripted();
+  }
+
+  listDeadLetters(): Promise<DeadLetterPage> {
     return unscripted();
   }
 
