@@ -50,7 +50,7 @@ describe("a page that runs", () => {
     ["a comment at the end", "<!-- save: x -->", /^line 1: this comment belongs to a block, and none follows/],
     ["an unknown word", page("<!-- run: fast -->", block("sh", "x")), /"fast" is not understood/],
     ["an unknown setting", page("<!-- run: exit=1 -->", block("sh", "x")), /"exit=1" is not understood/],
-    ["an unknown key", "<!-- keys: Ctrl-Z -->", /^line 1: Ctrl-Z is no key/],
+    ["an unknown key", "<!-- keys: Ctrl-Z -->", /^line 1: "Ctrl-Z" is no key/],
     ["languages without a reason", "<!-- not run here: go -->", /^line 1: this says which languages/],
     ["something else given", "<!-- given: two servers -->", /^line 1: nothing else can be given/],
   ];

@@ -155,8 +155,8 @@ function aloneStep(comment: Comment): Step | undefined {
   }
   if (name !== "keys") return undefined;
   const { words, terminal, exitStatus } = runWords(comment, rest);
-  const [key = "", ...more] = words;
-  if (!isKey(key) || more.length > 0) throw new PageError(comment, `${key} is no key; there are ${Object.keys(KEYS).join(" and ")}`);
+  const key = words.join(" ");
+  if (!isKey(key)) throw new PageError(comment, `"${key}" is no key that ends a program; there are ${Object.keys(KEYS).join(" and ")}`);
   return { kind: "key", line, terminal, key, exitStatus };
 }
 
