@@ -12,8 +12,8 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PROGRAM = join(ROOT, "dist", "src", "cli", "main.js");
 const TOOLS = join(ROOT, ".cache", "interop", "bin");
 
-/** Where a broker listens as long as nobody says otherwise, which is what pages say. */
-const PORT_ON_PAGES = 50_051;
+/** Where pages have a broker and its metrics; each run has free ports in their place. */
+const PORTS_ON_PAGES = [50_051, 9_464] as const;
 
 /** One reader of one page: a directory, a port and terminals of their own, thrown away at the end. */
 export class PageRun {
@@ -23,7 +23,8 @@ export class PageRun {
 
   private constructor(
     private readonly directory: string,
-    private readonly port: number,
+    /** One for each of `PORTS_ON_PAGES`. */
+    private readonly ports: readonly number[],
   ) {}
 
   static async start(): Promise<PageRun> {
@@ -36,7 +37,7 @@ export class PageRun {
     await writeFile(join(directory, "bin", "tidemark"), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`);
     await chmod(join(directory, "bin", "tidemark"), 0o755);
     await symlink(ROOT, join(directory, "work", "node_modules", "tidemark"));
-    return new PageRun(directory, await freePort());
+    return new PageRun(directory, await Promise.all(PORTS_ON_PAGES.map(() => freePort())));
   }
 
   /** Does what a step says, or looks whether it is true. */
@@ -98,17 +99,17 @@ export class PageRun {
     return {
       ...Object.fromEntries(outer),
       PATH: [join(this.directory, "bin"), TOOLS, process.env.PATH ?? ""].join(":"),
-      TIDEMARK_ADDRESS: `127.0.0.1:${this.port}`,
-      TIDEMARK_LISTEN: `127.0.0.1:${this.port}`,
+      TIDEMARK_ADDRESS: this.fromPage(`127.0.0.1:${PORTS_ON_PAGES[0]}`),
+      TIDEMARK_LISTEN: this.fromPage(`127.0.0.1:${PORTS_ON_PAGES[0]}`),
     };
   }
 
   private fromPage(text: string): string {
-    return text.replaceAll(`:${PORT_ON_PAGES}`, `:${this.port}`);
+    return PORTS_ON_PAGES.reduce((result, port, i) => result.replaceAll(`:${port}`, `:${this.ports[i] ?? port}`), text);
   }
 
   private asOnPage(text: string): string {
-    return text.replaceAll(`:${this.port}`, `:${PORT_ON_PAGES}`);
+    return PORTS_ON_PAGES.reduce((result, port, i) => result.replaceAll(`:${this.ports[i] ?? port}`, `:${port}`), text);
   }
 }
 
