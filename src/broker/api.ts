@@ -18,6 +18,7 @@ import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
+import type { EventInfo } from "./event-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { LeaveReason, LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
@@ -58,6 +59,8 @@ export interface BrokerApi {
    * @returns the session as it was last
    */
   disconnectClient(session: SessionId, reason: string): ClientInfo;
+  /** Sorted by name, those that sort after `after`. */
+  listEvents(queue: string, after: string | undefined, limit: number): Promise<readonly EventInfo[]>;
   /** Looks at messages; nothing is leased or settled. Rejects with BEYOND_HEAD or CHUNK_CORRUPT. */
   peek(queue: string, query: PeekQuery): Promise<PeekPage>;
   /**

@@ -11,6 +11,7 @@ import type { Turns } from "../ports/turns.js";
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
+import type { EventInfo } from "./event-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
@@ -169,6 +170,10 @@ export class Broker implements BrokerApi, BrokerView {
     found.end({ reason: "DISCONNECTED", detail: reason, error });
     this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
     return last;
+  }
+
+  async listEvents(queue: string, after: string | undefined, limit: number): Promise<readonly EventInfo[]> {
+    return (await this.existing(queue)).listEvents(after, limit);
   }
 
   async peek(queue: string, query: PeekQuery): Promise<PeekPage> {

@@ -14,6 +14,9 @@ import type { ClientRegistry } from "./client-registry.js";
 import { listDeadLetters } from "./dead-letter-list.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import { DedupIndex } from "./dedup-index.js";
+import { EventIndex } from "./event-index.js";
+import { eventInfos } from "./event-list.js";
+import type { EventInfo } from "./event-list.js";
 import { EventMatches } from "./event-matches.js";
 import { LiveSession } from "./live-session.js";
 import { firstSince, readHeaders } from "./log-headers.js";
@@ -52,6 +55,7 @@ export class Queue {
   private readonly subscribers: Subscribers;
   private readonly publisher: Publisher;
   private readonly trimmer: Trimmer;
+  private readonly events: EventIndex;
   private readonly tail: QueueTail;
   private closedBy: BrokerError | undefined;
   private lastPublishTimeMs: WallMs | undefined;
@@ -92,6 +96,7 @@ export class Queue {
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
     };
     this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
+    this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
     this.publisher = new Publisher(
       {
         ...{ log, clock, turns, journal, dedup, matches, tally },
@@ -252,6 +257,16 @@ export class Queue {
     await this.subscribers.delete(name);
   }
 
+  /** See BrokerApi.listEvents. */
+  async listEvents(after: string | undefined, limit: number): Promise<readonly EventInfo[]> {
+    const counts = await this.events.current().catch((error: unknown) => {
+      throw this.closedBy ?? error;
+    });
+    const found = counts.list(after, limit);
+    const takers = this.subscribers.list(undefined, Number.MAX_SAFE_INTEGER).map(({ record, driver }) => ({ name: record.name, filter: driver.filter }));
+    return eventInfos(found, takers, this.parts.turns);
+  }
+
   /** See BrokerApi.peek. */
   peek(query: PeekQuery): Promise<PeekPage> {
     return peek({ queue: this.name, log: this.log, turns: this.parts.turns, first: () => this.first() }, query);
@@ -289,6 +304,7 @@ export class Queue {
   private end(error: BrokerError): void {
     this.closedBy ??= error;
     this.trimmer.stop();
+    this.events.forget();
     this.subscribers.close(error);
     this.tail.clear();
   }

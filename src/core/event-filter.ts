@@ -50,11 +50,17 @@ export class EventFilter {
     if (this.takesEverything) return true;
     const known = this.answers.get(event);
     if (known !== undefined) return known;
-    const tokens = event.split(".");
-    const answer = this.split.some((pattern) => patternMatches(pattern, tokens));
+    const answer = this.matchesOnce(event);
     if (this.answers.size >= CACHED_EVENTS_MAX) this.answers.clear();
     this.answers.set(event, answer);
     return answer;
+  }
+
+  /** As `matches`, but remembers nothing: for whoever asks about every event that there is. */
+  matchesOnce(event: string): boolean {
+    if (this.takesEverything) return true;
+    const tokens = event.split(".");
+    return this.split.some((pattern) => patternMatches(pattern, tokens));
   }
 
   /** The same patterns, as a set. Every way to say "everything" is the same. */

@@ -1,28 +1,51 @@
-import { PeekMessagesRequest, PeekMessagesResponse } from "../../generated/tidemark/v1/admin_service.js";
+import { ListEventsRequest, ListEventsResponse, PeekMessagesRequest, PeekMessagesResponse } from "../../generated/tidemark/v1/admin_service.js";
+import type { EventInfo as WireEvent } from "../../generated/tidemark/v1/queue.js";
 import type { BrokerApi } from "../broker/api.js";
+import type { EventInfo } from "../broker/event-list.js";
 import type { PeekPage, PeekStart } from "../broker/peek.js";
 import { EventFilter } from "../core/event-filter.js";
 import { DEFAULTS, LIMITS } from "../core/limits.js";
 import { checkName, invalidField } from "../core/names.js";
 import { offset, wallMs } from "../core/units.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
+import { page, pageQuery } from "./paging.js";
 import { copyStored, showAsText, storedBytes } from "./stored-messages.js";
-import { clampedNumber, exactNumber, wallTimeMs } from "./wire-numbers.js";
+import { clampedNumber, exactNumber, timestamp, wallTimeMs } from "./wire-numbers.js";
 
-/** The messages of a queue, looked at. One method each: decode, check, ask the broker, encode. */
+/** The messages of a queue, looked at and counted. One method each: decode, check, ask the broker, encode. */
 export class MessageCalls {
   constructor(private readonly broker: BrokerApi) {}
 
   async peekMessages(bytes: Buffer): Promise<Buffer> {
     const request = decodeRequest(PeekMessagesRequest, "PeekMessagesRequest", bytes);
-    const page = await this.broker.peek(checkName("queue", request.queue), {
+    const found = await this.broker.peek(checkName("queue", request.queue), {
       start: peekStart(request.from),
       filter: EventFilter.parse(request.events),
       maxMessages: Math.min(request.maxMessages === 0 ? DEFAULTS.peekMessages : request.maxMessages, LIMITS.peekMessagesMax),
       maxBytes: Math.min(request.maxBytes === 0n ? DEFAULTS.peekBytes : clampedNumber(request.maxBytes), LIMITS.peekBytesMax),
     });
-    return request.textView ? peekTextResponse(page) : peekResponse(page);
+    return request.textView ? peekTextResponse(found) : peekResponse(found);
   }
+
+  async listEvents(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(ListEventsRequest, "ListEventsRequest", bytes);
+    const queue = checkName("queue", request.queue);
+    const scope = `events ${queue}`;
+    const query = pageQuery(scope, request.pageSize, request.pageToken);
+    const found = await this.broker.listEvents(queue, query.after, query.size + 1);
+    const { entries, nextPageToken } = page(scope, query, found, ({ event }) => event);
+    return encodeMessage(ListEventsResponse, { events: entries.map(eventResource), nextPageToken });
+  }
+}
+
+function eventResource(info: EventInfo): WireEvent {
+  return {
+    event: info.event,
+    messageCount: BigInt(info.messageCount),
+    lastPublishTime: timestamp(info.lastTimeMs),
+    matchingSubscribers: [...info.matchingSubscribers],
+    lastOffset: BigInt(info.lastOffset),
+  };
 }
 
 function peekStart(from: PeekMessagesRequest["from"]): PeekStart {

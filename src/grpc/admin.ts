@@ -58,6 +58,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
       track(call, (onOver) => new WatchClientsCall(call, broker, onOver));
     },
     disconnectClient: unaryAtOnce(journal, "DisconnectClient", (request) => clients.disconnectClient(request)),
+    listEvents: unary(journal, "ListEvents", (request) => messages.listEvents(request)),
     peekMessages: unary(journal, "PeekMessages", (request) => messages.peekMessages(request)),
     listDeadLetters: unary(journal, "ListDeadLetters", (request) => deadLetters.listDeadLetters(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),

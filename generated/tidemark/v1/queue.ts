@@ -234,7 +234,10 @@ export interface EventInfo {
   lastPublishTime:
     | Timestamp
     | undefined;
-  /** The durable subscribers that take it, sorted, at most 100. Empty: nobody does. */
+  /**
+   * The durable subscribers that take it, sorted, at most 100. Empty: nobody does. Of `(other)`: those that
+   * take every event.
+   */
   matchingSubscribers: string[];
   /** Offset of the newest one. */
   lastOffset: bigint;

@@ -1,5 +1,6 @@
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
+import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -115,6 +116,10 @@ export class ScriptedBroker implements BrokerApi {
 
   disconnectClient(): ClientInfo {
     throw unscriptedError();
+  }
+
+  listEvents(): Promise<readonly EventInfo[]> {
+    return unscripted();
   }
 
   peek(): Promise<PeekPage> {
