@@ -56,6 +56,11 @@ export const ERROR_REASONS = {
 
 export type ErrorReason = keyof typeof ERROR_REASONS;
 
+/** Of these, each error says when the same call may succeed, which the wire calls RetryInfo; of the others none does. */
+export const RETRIABLE_REASONS = ["PUBLISH_BACKLOG", "WATCH_BACKLOG", "DRAINING", "SUBSCRIPTION_MOVED", "DISK_FULL"] as const satisfies readonly ErrorReason[];
+
+export type RetriableReason = (typeof RETRIABLE_REASONS)[number];
+
 /** An operational failure that a client is told of. A programmer's error is an assertion instead. */
 export class BrokerError extends Error {
   override readonly name = "BrokerError";
@@ -63,8 +68,10 @@ export class BrokerError extends Error {
   /**
    * @param message what was wrong, which value, and what to do; for people
    * @param metadata the same for machines: ErrorInfo.metadata (field, value, limit, …)
-   * @param retryAfterMs set exactly when the same call may succeed later
+   * @param retryAfterMs when the same call may succeed; for the reasons in RETRIABLE_REASONS, and only for them
    */
+  constructor(reason: Exclude<ErrorReason, RetriableReason>, message: string, metadata?: Readonly<Record<string, string>>);
+  constructor(reason: RetriableReason, message: string, metadata: Readonly<Record<string, string>>, retryAfterMs: number);
   constructor(
     readonly reason: ErrorReason,
     message: string,

@@ -133,6 +133,6 @@ function queueIdMismatch(queue: string, asked: string, found: string): BrokerErr
   return new BrokerError("QUEUE_ID_MISMATCH", `queue ${queue} is now incarnation ${found}, not ${asked}; nothing was deleted`, {
     field: "queue_id",
     value: asked,
-    limit: found,
+    queue_id: found,
   });
 }

@@ -16,18 +16,18 @@ export enum ErrorReason {
   /** UNSPECIFIED - Never sent. */
   UNSPECIFIED = 0,
   /**
-   * INVALID_FIELD - INVALID_ARGUMENT. A field has a value that is not allowed. Metadata: `field` (its path in the
-   * request), `value`, `limit`.
+   * INVALID_FIELD - INVALID_ARGUMENT. A field has a value that is not allowed; mend the caller. Metadata: `field` (its
+   * path in the request), `value`, `limit`.
    */
   INVALID_FIELD = 1,
   /**
    * UNDECODABLE - INVALID_ARGUMENT. The bytes are no message of the type that the RPC takes; check the `.proto` that
-   * the client was built from.
+   * the client was built from. Metadata: `message` (the type).
    */
   UNDECODABLE = 2,
   /**
-   * MESSAGE_TOO_LARGE - INVALID_ARGUMENT. The stored encoding of one message is over the limit. Metadata: `field`, `value`,
-   * `limit`, in bytes.
+   * MESSAGE_TOO_LARGE - INVALID_ARGUMENT. The stored encoding of one message is over the limit; publish where the large
+   * thing is instead. Metadata: `field`, `value`, `limit`, in bytes.
    */
   MESSAGE_TOO_LARGE = 3,
   /**
@@ -35,80 +35,110 @@ export enum ErrorReason {
    * `field`, `value`, `limit`.
    */
   BATCH_TOO_LARGE = 4,
-  /** OPEN_EXPECTED - INVALID_ARGUMENT. The first frame of a Subscribe stream was not `open`. */
+  /** OPEN_EXPECTED - INVALID_ARGUMENT. The first frame of a Subscribe stream was not `open`; send it before any other. */
   OPEN_EXPECTED = 5,
   /** ALREADY_OPEN - INVALID_ARGUMENT. A second `open` on one Subscribe stream; use another stream. */
   ALREADY_OPEN = 6,
-  /** REPEATED_MESSAGE_ID - INVALID_ARGUMENT. One message_id stands twice in a batch. Nothing was stored. */
+  /**
+   * REPEATED_MESSAGE_ID - INVALID_ARGUMENT. One message_id stands twice in a batch. Nothing was stored; give each message its
+   * own. Metadata: `field`, `value`.
+   */
   REPEATED_MESSAGE_ID = 7,
-  /** QUEUE_NOT_FOUND - NOT_FOUND. There is no queue of that name, and it is not made by being named: create it. */
+  /**
+   * QUEUE_NOT_FOUND - NOT_FOUND. There is no queue of that name, and it is not made by being named: create it. Metadata:
+   * `queue`.
+   */
   QUEUE_NOT_FOUND = 8,
-  /** QUEUE_DELETED - NOT_FOUND. The queue was deleted while the call was under way; what was in it is gone. */
+  /**
+   * QUEUE_DELETED - NOT_FOUND. The queue was deleted while the call was under way; what was in it is gone. Forget
+   * offsets of it. Metadata: `queue`, `queue_id`.
+   */
   QUEUE_DELETED = 9,
-  /** SUBSCRIBER_NOT_FOUND - NOT_FOUND. The queue has no durable subscriber of that name. */
+  /**
+   * SUBSCRIBER_NOT_FOUND - NOT_FOUND. The queue has no durable subscriber of that name; a session that names it makes one.
+   * Metadata: `queue`, `subscriber`.
+   */
   SUBSCRIBER_NOT_FOUND = 10,
-  /** SUBSCRIBER_DELETED - NOT_FOUND. The subscriber was deleted while the stream was open; opening again makes a new one. */
+  /**
+   * SUBSCRIBER_DELETED - NOT_FOUND. The subscriber was deleted while the stream was open; opening again makes a new one.
+   * Metadata: `queue`, `subscriber`.
+   */
   SUBSCRIBER_DELETED = 11,
-  /** SESSION_NOT_FOUND - NOT_FOUND. No session of that name is open (any more). What it held is free for others. */
+  /**
+   * SESSION_NOT_FOUND - NOT_FOUND. No session of that name is open (any more). What it held is free for others. Metadata:
+   * `session_id`.
+   */
   SESSION_NOT_FOUND = 12,
-  /** QUEUE_EXISTS - ALREADY_EXISTS. There is a queue of that name. */
+  /**
+   * QUEUE_EXISTS - ALREADY_EXISTS. There is a queue of that name with another ordering; choose another name. Metadata:
+   * `queue`, `ordering` (of the one that is there).
+   */
   QUEUE_EXISTS = 13,
   /**
    * MESSAGE_ID_REUSED - ALREADY_EXISTS. The message_id is known with another event, ordering_key or payload: a publisher
-   * uses one id for two messages.
+   * uses one id for two messages. Use a new id for new content. Metadata: `field`, `value`, `offset` (of
+   * the first one).
    */
   MESSAGE_ID_REUSED = 14,
   /**
    * PARTIAL_DUPLICATE - ALREADY_EXISTS. Some message_ids of a batch are known and others are not, or they are not known from
-   * one batch. Nothing was stored.
+   * one batch. Nothing was stored; publish the others as a batch of their own. Metadata: `known`,
+   * `messages` (how many).
    */
   PARTIAL_DUPLICATE = 15,
   /**
    * UNEXPECTED_LAST_OFFSET - FAILED_PRECONDITION. The last message of the queue is not at expected_last_offset: somebody else
-   * published. Read, decide again, publish again.
+   * published. Read, decide again, publish again. Metadata: `field`, `value`, `last_offset`.
    */
   UNEXPECTED_LAST_OFFSET = 16,
   /**
    * START_MISMATCH - FAILED_PRECONDITION. The subscriber was made with another start. Leave the start out to go on, or
-   * use SeekSubscriber to move it.
+   * use SeekSubscriber to move it. Metadata: `field`, `value`, `stored`.
    */
   START_MISMATCH = 17,
   /**
    * FILTER_MISMATCH - FAILED_PRECONDITION. The subscriber has another filter. Leave `events` out to use it, or change it
-   * with UpdateSubscriber.
+   * with UpdateSubscriber. Metadata: `field`, `value`, `stored`.
    */
   FILTER_MISMATCH = 18,
   /**
-   * QUEUE_ID_MISMATCH - FAILED_PRECONDITION. The queue that the client means was deleted, and perhaps made again: offsets that
-   * the client remembers mean nothing any more.
+   * QUEUE_ID_MISMATCH - FAILED_PRECONDITION. The queue that the client means was deleted, and perhaps made again: offsets
+   * that the client remembers mean nothing any more. Forget them and begin anew. Metadata: `field`,
+   * `value`, `queue_id` (of the one that is there; empty when there is none).
    */
   QUEUE_ID_MISMATCH = 19,
   /**
-   * BEYOND_HEAD - OUT_OF_RANGE. An offset lies beyond the last message of the queue. The message and the metadata give
-   * the valid range.
+   * BEYOND_HEAD - OUT_OF_RANGE. An offset lies beyond the last message of the queue. Ask for one within the valid
+   * range. Metadata: `field`, `value`, `limit` (the range).
    */
   BEYOND_HEAD = 20,
   /**
    * PUBLISH_BACKLOG - RESOURCE_EXHAUSTED, with RetryInfo. Messages come in faster than they can be made durable. Nothing
-   * was stored.
+   * was stored; publish more slowly. Metadata: `queue`, `limit`, in bytes.
    */
   PUBLISH_BACKLOG = 21,
-  /** SESSION_LIMIT - RESOURCE_EXHAUSTED. As many sessions are open as the server allows. */
+  /** SESSION_LIMIT - RESOURCE_EXHAUSTED. As many sessions are open as the server allows; close some. Metadata: `limit`. */
   SESSION_LIMIT = 22,
   /**
    * HALTED - ABORTED. An earlier frame of the publish stream failed with halt_on_failure. This frame was not
    * stored; the next one with `resume` is tried.
    */
   HALTED = 23,
-  /** DISCONNECTED - ABORTED. An operator ended the session. Do not reconnect at once, as after any error. */
+  /**
+   * DISCONNECTED - ABORTED. An operator ended the session. Do not reconnect at once, as after any error. Metadata:
+   * `session_id`.
+   */
   DISCONNECTED = 24,
-  /** OPEN_TIMEOUT - ABORTED. No `open` came within 10 s. */
+  /** OPEN_TIMEOUT - ABORTED. No `open` came within 10 s; send it as soon as the stream is there. */
   OPEN_TIMEOUT = 25,
-  /** CLIENT_TIMEOUT - ABORTED. No frame came within the client_timeout that the client had asked for. */
+  /**
+   * CLIENT_TIMEOUT - ABORTED. No frame came within the client_timeout that the client had asked for; ping more often.
+   * Metadata: `client_timeout_ms`.
+   */
   CLIENT_TIMEOUT = 26,
   /**
    * NOT_BUILT_YET - UNIMPLEMENTED. The RPC, the field or the value belongs to the contract, and this version does not
-   * serve it. Metadata: `field` or `method`.
+   * serve it; do without. Metadata: `field` or `method`.
    */
   NOT_BUILT_YET = 27,
   /**
@@ -117,8 +147,8 @@ export enum ErrorReason {
    */
   UNKNOWN_FRAME = 28,
   /**
-   * UNKNOWN_CAPABILITY - UNIMPLEMENTED. The client requires a capability that this server does not have. Metadata:
-   * `field`, `value`, `limit`.
+   * UNKNOWN_CAPABILITY - UNIMPLEMENTED. The client requires a capability that this server does not have; do without, or use a
+   * newer server. Metadata: `field`, `value`, `limit`.
    */
   UNKNOWN_CAPABILITY = 29,
   /**
@@ -128,24 +158,24 @@ export enum ErrorReason {
   DRAINING = 30,
   /**
    * DISK_FULL - UNAVAILABLE, with RetryInfo. Free disk space is below what the server keeps back for verdicts and
-   * trimming. It heals by itself when there is room.
+   * trimming. Nothing was stored; it heals by itself when there is room, so try again.
    */
   DISK_FULL = 31,
   /**
    * CHUNK_CORRUPT - DATA_LOSS. Stored messages fail their checksum and cannot be read. Others are served; an operator
-   * must look.
+   * must look. Metadata: `queue`, `first`, `last` (offsets).
    */
   CHUNK_CORRUPT = 32,
   /** INTERNAL - INTERNAL. A defect of the server. The outcome is unknown; its log has more. */
   INTERNAL = 33,
   /**
    * SUBSCRIPTION_MOVED - UNAVAILABLE, with RetryInfo. The stored state of the subscriber was changed elsewhere, so the server
-   * loads it again. Connect again; what was not confirmed comes again.
+   * loads it again. Connect again; what was not confirmed comes again. Metadata: `subscriber`.
    */
   SUBSCRIPTION_MOVED = 34,
   /**
    * WATCH_BACKLOG - RESOURCE_EXHAUSTED, with RetryInfo. More sessions ended than can be open at once, and the watch was
-   * read of none of them. Watch again: it begins with everybody who is there.
+   * read of none of them. Watch again: it begins with everybody who is there. Metadata: `limit`.
    */
   WATCH_BACKLOG = 35,
   /**
@@ -161,7 +191,7 @@ export enum ErrorReason {
   CLIENT_BEHIND = 37,
   /**
    * REPLACED - ABORTED. Another session named this one in `replaces_session_id`: the client has come back on a new
-   * stream. Do not reconnect.
+   * stream. Do not reconnect. Metadata: `session_id`.
    */
   REPLACED = 38,
   UNRECOGNIZED = -1,

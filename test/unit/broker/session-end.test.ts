@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import { endWith, isGraceful, plainEnd } from "../../../src/broker/session-end.js";
 import type { LeaveReason } from "../../../src/broker/session-end.js";
-import { BrokerError } from "../../../src/core/errors.js";
 import type { ErrorReason } from "../../../src/core/errors.js";
+import { anyError } from "../../support/any-error.js";
 
 const CASES: readonly (readonly [ErrorReason, LeaveReason])[] = [
   ["QUEUE_DELETED", "QUEUE_DELETED"],
@@ -21,7 +21,7 @@ const CASES: readonly (readonly [ErrorReason, LeaveReason])[] = [
 describe("the end of a session", () => {
   for (const [error, reason] of CASES) {
     it(`with the error ${error} is told as ${reason}, in the words of the error`, () => {
-      expect(endWith(new BrokerError(error, "words"))).to.deep.include({ reason, detail: "words" });
+      expect(endWith(anyError(error))).to.deep.include({ reason, detail: "words" });
     });
   }
 

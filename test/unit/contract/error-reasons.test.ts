@@ -1,9 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { DeadLetterReason } from "../../../generated/tidemark/v1/dead_letter.js";
 import { NoticeReason } from "../../../generated/tidemark/v1/errors.js";
-import { ERROR_REASONS } from "../../../src/core/errors.js";
+import { ERROR_REASONS, RETRIABLE_REASONS } from "../../../src/core/errors.js";
 import type { DeadLetter, NoticeReason as SentNotice } from "../../../src/core/subscription/effects.js";
-import { enumNamed, repositoryText } from "./descriptor-set.js";
+import { errorSites } from "../../support/error-sites.js";
+import { enumNamed, repositoryText, ROOT } from "./descriptor-set.js";
 
 const PREFIX = "ERROR_REASON_";
 
@@ -19,6 +21,12 @@ const BURIALS: Readonly<Record<DeadLetter["reason"], DeadLetterReason>> = {
   MAX_DELIVERIES: DeadLetterReason.MAX_DELIVERIES,
 };
 
+/** What errors.proto says of a reason, in one line. */
+function commentOn(reason: string): string {
+  const comment = new RegExp(`((?: {2}//.*\\n)+) {2}${PREFIX}${reason} = `).exec(repositoryText("proto/tidemark/v1/errors.proto"))?.[1] ?? "";
+  return comment.replace(/^ {2}\/\/ /gm, "").trim().replaceAll("\n", " ");
+}
+
 describe("errors.proto", () => {
   const names = enumNamed("ErrorReason").value.map((value) => value.name.slice(PREFIX.length));
 
@@ -27,10 +35,23 @@ describe("errors.proto", () => {
   });
 
   it("says of each reason the status that comes with it", () => {
-    const text = repositoryText("proto/tidemark/v1/errors.proto");
-    for (const [reason, status] of Object.entries(ERROR_REASONS)) {
-      const comment = new RegExp(`((?:  //.*\\n)+)  ${PREFIX}${reason} = `).exec(text)?.[1];
-      expect(comment, reason).to.match(new RegExp(`^ {2}// ${status}[.,]`));
+    for (const [reason, status] of Object.entries(ERROR_REASONS)) expect(commentOn(reason), reason).to.match(new RegExp(`^${status}[.,]`));
+  });
+
+  it("says of each reason whether RetryInfo comes with it", () => {
+    const said = Object.keys(ERROR_REASONS).filter((reason) => /^[A-Z_]+, with RetryInfo\. /.test(commentOn(reason)));
+    expect(said).to.have.members([...RETRIABLE_REASONS]);
+  });
+
+  it("names the metadata that the errors have", () => {
+    const sites = errorSites(fileURLToPath(new URL("src", ROOT)));
+    expect(sites.length).to.be.greaterThan(40);
+    for (const reason of Object.keys(ERROR_REASONS)) {
+      const made = sites.filter((site) => site.reason === reason);
+      const keys = new Set(made.flatMap((site) => site.keys ?? []));
+      const said = /Metadata: (.*)\.$/.exec(commentOn(reason))?.[1] ?? "";
+      const named = [...said.matchAll(/`(\w+)`/g)].map(([, key]) => key);
+      if (made.length > 0) expect(named, `${reason}, made at ${made.map(({ place }) => place).join(", ")}`).to.have.members([...keys]);
     }
   });
 
