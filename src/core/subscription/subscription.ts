@@ -87,7 +87,7 @@ export class Subscription {
     this.verdicts.noticeBuried(effects);
     this.watchSessions(effects);
     this.announceCursor(effects);
-    this.count(effects);
+    this.state.tally.count(effects);
     return effects;
   }
 
@@ -194,22 +194,6 @@ export class Subscription {
       case "batch_taken":
         this.changeSession(fact);
         return;
-    }
-  }
-
-  /** Adds to the tally what the effects of a step do. */
-  private count(effects: readonly Effect[]): void {
-    const { tally } = this.state;
-    for (const effect of effects) {
-      if (effect.type === "deliver") {
-        tally.delivered += effect.messages;
-        if (effect.batch.cause !== "NEW") tally.redelivered[effect.batch.cause] += effect.messages;
-      } else if (effect.type === "bury") {
-        for (const { reason } of effect.deadLetters) tally.deadLettered[reason]++;
-      } else if (effect.type === "confirm") {
-        // Below 0 are the broker's own settles: what comes to nothing there is no client's failure.
-        for (const { requestId, code } of effect.failures) if (requestId >= 0n) tally.settleFailures[code]++;
-      }
     }
   }
 

@@ -1,5 +1,5 @@
 import type { DeliveryCause, SettleFailureCode } from "../session.js";
-import type { DeadLetter } from "./effects.js";
+import type { DeadLetter, Effect } from "./effects.js";
 
 /** Why a message is handed out again. */
 export type RedeliveryCause = Exclude<DeliveryCause, "NEW">;
@@ -26,4 +26,19 @@ export class SubscriptionTally {
   readonly settleFailures: Record<SettleFailureCode, number> = { LEASE_LOST: 0, NOT_HELD: 0, ALREADY_SETTLED: 0 };
   /** Given up for good and on their way to the dead letters. */
   readonly deadLettered: Record<DeadLetter["reason"], number> = { REJECTED: 0, MAX_ATTEMPTS: 0, MAX_DELIVERIES: 0 };
+
+  /** Adds what the effects of a step do. */
+  count(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === "deliver") {
+        this.delivered += effect.messages;
+        if (effect.batch.cause !== "NEW") this.redelivered[effect.batch.cause] += effect.messages;
+      } else if (effect.type === "bury") {
+        for (const { reason } of effect.deadLetters) this.deadLettered[reason]++;
+      } else if (effect.type === "confirm") {
+        // Below 0 are the broker's own settles: what comes to nothing there is no client's failure.
+        for (const { requestId, code } of effect.failures) if (requestId >= 0n) this.settleFailures[code]++;
+      }
+    }
+  }
 }
