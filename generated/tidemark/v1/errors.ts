@@ -162,8 +162,9 @@ export enum ErrorReason {
    */
   DISK_FULL = 31,
   /**
-   * CHUNK_CORRUPT - DATA_LOSS. Stored messages fail their checksum and cannot be read. Others are served; an operator
-   * must look. Metadata: `queue`, `first`, `last` (offsets).
+   * CHUNK_CORRUPT - DATA_LOSS. Stored messages, or dead letters of a subscriber, fail their checksum and cannot be read.
+   * Others are served; an operator must look. Metadata: `queue`, `first`, `last` (offsets), `subscriber` (of
+   * the dead letters).
    */
   CHUNK_CORRUPT = 32,
   /** INTERNAL - INTERNAL. A defect of the server. The outcome is unknown; its log has more. */
