@@ -47,6 +47,11 @@ export interface BrokerApi {
   /** Sorted by name, those that sort after `after`. */
   listQueues(after: string | undefined, limit: number): Promise<readonly QueueInfo[]>;
   deleteQueue(queue: string): Promise<void>;
+  /**
+   * Drops everything up to an offset, settled or not. Resolves when that is durable and every open session was told; the disk
+   * space is freed afterwards. Rejects with BEYOND_HEAD, or QUEUE_ID_MISMATCH.
+   */
+  purgeQueue(request: PurgeRequest): Promise<PurgeOutcome>;
   getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo>;
   listSubscribers(queue: string, after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]>;
   deleteSubscriber(queue: string, subscriber: string): Promise<void>;
@@ -215,6 +220,26 @@ export interface QueueInfo extends QueueSettings {
   readonly deadLetterCount: number;
   /** Of the newest message; undefined: none yet, or it is gone since before the broker started. */
   readonly lastPublishTimeMs: WallMs | undefined;
+}
+
+/** What to drop. */
+export interface PurgeRequest {
+  readonly queue: string;
+  /** The incarnation that is meant; empty: any. */
+  readonly queueId: string;
+  /** The last offset to drop; 0: the head of the moment. */
+  readonly throughOffset: Offset;
+  /** Only counts. */
+  readonly dryRun: boolean;
+}
+
+/** What was dropped, or would be. */
+export interface PurgeOutcome {
+  readonly purgedCount: number;
+  /** Stored encodings of these messages together. */
+  readonly purgedBytes: number;
+  /** Everything up to it is gone. */
+  readonly throughOffset: Offset;
 }
 
 export interface SubscriberInfo {

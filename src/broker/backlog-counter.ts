@@ -66,6 +66,21 @@ export class BacklogCounter {
     return this.ahead(next);
   }
 
+  /** How many of the messages `next..last` match, as far as that is known without reading. Also of messages that are hidden. */
+  within(next: Offset, last: Offset): number | undefined {
+    if (this.filter.takesEverything || next > last) return Math.max(0, last - next + 1);
+    this.follow(next, this.log.head().next);
+    if (this.from > next) return undefined;
+    let count = this.count;
+    for (let at = last + 1; at <= this.through; ) {
+      const chunk = this.inMemory(offset(at));
+      if (chunk === undefined) return undefined;
+      count -= this.matching(chunk, at, Math.min(chunk.last, this.through));
+      at = chunk.last + 1;
+    }
+    return this.through < last ? undefined : count;
+  }
+
   /** Moves both ends as far as chunks in memory allow. */
   private follow(next: Offset, logEnd: Offset): void {
     if (next > this.through + 1) {

@@ -8,7 +8,7 @@ import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
@@ -140,6 +140,16 @@ export class Broker implements BrokerApi, BrokerView {
   async deleteQueue(queue: string): Promise<void> {
     this.checkRunning();
     await this.queues.delete(queue);
+  }
+
+  async purgeQueue({ queue: name, queueId, throughOffset, dryRun }: PurgeRequest): Promise<PurgeOutcome> {
+    const queue = await this.existing(name);
+    if (queueId !== "" && queue.id !== queueId) {
+      throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} is now incarnation ${queue.id}, not ${queueId}; nothing was purged`, { field: "queue_id", value: queueId, limit: queue.id });
+    }
+    const outcome = await queue.purge(throughOffset, dryRun);
+    if (!dryRun) this.parts.journal.info("queue purged", { queue: name, queueId: queue.id, ...outcome });
+    return outcome;
   }
 
   async getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo> {

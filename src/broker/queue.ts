@@ -5,11 +5,11 @@ import type { Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
-import type { ChunkRecord, Log } from "../ports/log.js";
+import type { ChunkRecord } from "../ports/log.js";
 import type { Random } from "../ports/random.js";
 import type { QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { PublishFrame, PublishOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
 import type { ClientRegistry } from "./client-registry.js";
 import { listDeadLetters } from "./dead-letter-list.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
@@ -24,6 +24,9 @@ import { checkAgainst, checkClaims, predecessorOf, replacedError } from "./openi
 import { peek } from "./peek.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import { Publisher } from "./publisher.js";
+import { readPurgeMark } from "./purge-record.js";
+import { Purger } from "./purger.js";
+import { QueueLog } from "./queue-log.js";
 import type { QueueRecord } from "./queue-record.js";
 import type { Scheduler } from "./scheduler.js";
 import { endWith } from "./session-end.js";
@@ -56,13 +59,14 @@ export class Queue {
   private readonly publisher: Publisher;
   private readonly trimmer: Trimmer;
   private readonly events: EventIndex;
+  private readonly purger: Purger;
   private readonly tail: QueueTail;
   private closedBy: BrokerError | undefined;
   private lastPublishTimeMs: WallMs | undefined;
 
   private constructor(
     private readonly record: QueueRecord,
-    private readonly log: Log,
+    private readonly log: QueueLog,
     private readonly parts: QueueParts,
     dedup: DedupIndex,
     /** Publish time of the newest message that is there; 0: there is none. */
@@ -92,11 +96,13 @@ export class Queue {
     });
     const scope = {
       settledThrough: () => this.subscribers.settledThrough(),
+      purgedThrough: () => log.purgedThrough,
       sleepers: () => this.subscribers.sleepers(),
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
     };
     this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
     this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
+    this.purger = new Purger(record.name, log, engine.state(record.id), this.subscribers, this.trimmer, () => this.closedBy);
     this.publisher = new Publisher(
       {
         ...{ log, clock, turns, journal, dedup, matches, tally },
@@ -112,7 +118,7 @@ export class Queue {
   /** Opens the log, learns the message ids of the dedup window, and loads the subscribers. */
   static async open(record: QueueRecord, parts: QueueParts): Promise<Queue> {
     const { engine, clock, turns, settings } = parts;
-    const log = await engine.openLog(record.id);
+    const log = new QueueLog(await engine.openLog(record.id), await readPurgeMark(engine.state(record.id)));
     const { next } = log.head();
     const [newest] = next > 1 ? await log.headers(offset(next - 1), 1) : [];
     const lastTimeMs = wallMs(newest?.lastTimeMs ?? 0);
@@ -238,6 +244,11 @@ export class Queue {
       clientCount: this.subscribers.sessionCount,
       subscribers: () => this.subscribers.views(),
     };
+  }
+
+  /** See BrokerApi.purgeQueue. */
+  purge(through: Offset, dryRun: boolean): Promise<PurgeOutcome> {
+    return this.purger.purge(through, dryRun);
   }
 
   /** See BrokerApi.getSubscriber. */

@@ -8,8 +8,11 @@ import type { Offset } from "../core/units.js";
  *     c/<subscriber>             its cursor
  *     n/<subscriber>             how many dead letters it has
  *     d/<subscriber>/<offset>    one dead letter, offset in 16 hexadecimal digits
+ *     p                          how far the queue was purged
  */
 const OFFSET_DIGITS = 16;
+
+export const PURGE_KEY = "p";
 
 export const SUBSCRIBER_PREFIX = "u/";
 

@@ -12,6 +12,7 @@ import type { StoredCursor } from "./cursor-writer.js";
 import { JsonRecord, RecordCorrupt } from "./json-record.js";
 import { SerialByName } from "./serial-by-name.js";
 import type { BrokerSettings } from "./settings.js";
+import { nextTurn } from "./log-headers.js";
 import { cursorKey, deadLetterCountKey, deadLetterPrefix, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
 import { decodeSubscriberRecord, encodeSubscriberRecord, sameStart, startText } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
@@ -127,9 +128,9 @@ export class Subscribers {
     for (const { driver } of this.durable.values()) yield driver.filter;
   }
 
-  /** Everything up to it is settled by every durable subscriber; 0 while there is none. */
+  /** Everything up to it is settled by every durable subscriber, or, while there is none, purged. */
   settledThrough(): Offset {
-    if (this.durable.size + this.floors.size === 0) return offset(0);
+    if (this.durable.size + this.floors.size === 0) return this.parts.log.purgedThrough;
     let through = Infinity;
     for (const { driver } of this.durable.values()) through = Math.min(through, driver.committedOffset());
     for (const floor of this.floors.values()) through = Math.min(through, floor);
@@ -147,6 +148,16 @@ export class Subscribers {
 
   headAdvanced(): void {
     for (const driver of this.awake) driver.headAdvanced();
+  }
+
+  /** Every subscription lets go of what was purged, one a turn, since one that is far behind has much to let go of. */
+  async passPurged(): Promise<void> {
+    const all = new Set(this.awake);
+    for (const { driver } of this.durable.values()) all.add(driver);
+    for (const driver of all) {
+      driver.passPurged();
+      await nextTurn(this.parts.turns);
+    }
   }
 
   /** The durable subscriber that `open` names, made if there is none, or an ephemeral one. */
@@ -221,6 +232,8 @@ export class Subscribers {
   private keep(record: SubscriberRecord, settings: SubscriptionSettings, machine: Subscription, stored: StoredCursor): SubscriptionDriver {
     const driver = new SubscriptionDriver(settings, machine, this.parts, this.owner, stored);
     this.durable.set(record.name, { record, driver });
+    // A purge may have come while it was made, or its own cursor not have been stored before a crash.
+    driver.passPurged();
     this.parts.changed();
     return driver;
   }

@@ -8,7 +8,6 @@ import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Journal } from "../ports/journal.js";
-import type { Log } from "../ports/log.js";
 import type { State } from "../ports/state.js";
 import type { Turns } from "../ports/turns.js";
 import { BacklogCounter } from "./backlog-counter.js";
@@ -18,6 +17,7 @@ import type { LoadedFact } from "./chunk-source.js";
 import { CursorWriter } from "./cursor-writer.js";
 import type { DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
 import type { LiveSession, SessionHome } from "./live-session.js";
+import type { QueueLog } from "./queue-log.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
 import { endWith, isGraceful } from "./session-end.js";
 import type { SessionEnd } from "./session-end.js";
@@ -28,7 +28,7 @@ const MOVED_RETRY_MS = 100;
 
 /** What all subscriptions of one queue share. */
 export interface DriverParts {
-  readonly log: Log;
+  readonly log: QueueLog;
   readonly state: State;
   readonly tail: QueueTail;
   readonly clock: Clock;
@@ -85,7 +85,8 @@ export class SubscriptionDriver implements SessionHome {
     this.alarm = scheduler.alarm(() => {
       this.post({ type: "time_passed" });
     });
-    this.burial = new Burial(settings.name, log, tail, clock, {
+    // What is on its way to the dead letters is copied, purged or not.
+    this.burial = new Burial(settings.name, log.stored, tail, clock, {
       bury: (copies, offsets) => this.bury(copies, offsets),
       burialFailed: (error) => {
         this.lose(error);
@@ -187,6 +188,8 @@ export class SubscriptionDriver implements SessionHome {
       this.opening.set(session.id, resolve);
       if (this.sessions.size === 1) this.owner.awoke(this);
       this.headAdvanced();
+      // The first session may be the one that this subscription was made for before a purge.
+      this.passPurged();
       this.post({ type: "session_opened", session: session.id, settings, claims });
     });
   }
@@ -209,6 +212,13 @@ export class SubscriptionDriver implements SessionHome {
   /** Messages up to the head are durable. */
   headAdvanced(): void {
     this.post({ type: "head_advanced", head: this.headOffset() });
+  }
+
+  /** Lets go of what the log hides since a purge. Repeating it changes nothing. */
+  passPurged(): void {
+    const through = this.parts.log.purgedThrough;
+    const { committedOffset, next } = this.machine.counts();
+    if (committedOffset < through) this.post({ type: "log_purged", through, matchingAhead: this.backlog.within(next, through) });
   }
 
   /** Without a session: moves over what the filter passes of these chunks, up to the first message that it takes. */

@@ -20,8 +20,10 @@ const NOTHING = offset(0);
 
 /** What the trimmer asks of its queue. */
 export interface TrimScope {
-  /** Everything up to it is settled by every named subscriber, durably; 0 while there is none. */
+  /** Everything up to it is settled by every named subscriber, durably; while there is none, it is purged. */
   settledThrough(): Offset;
+  /** Everything up to it was purged: hidden, so that nobody can begin there. 0: nothing. */
+  purgedThrough(): Offset;
   /** The named subscribers without a session, which cannot move on by themselves. */
   sleepers(): readonly SubscriptionDriver[];
   /** The oldest message whose header dedup still needs. */
@@ -35,7 +37,8 @@ export interface TrimScope {
  */
 export class Trimmer {
   private readonly alarm: Alarm;
-  private pass: Promise<void> = Promise.resolve();
+  /** The trim under way of what is not hidden by a purge. */
+  private taking: Promise<void> | undefined;
   private passing = false;
   private changed = false;
   private stopped = false;
@@ -64,9 +67,12 @@ export class Trimmer {
     this.wakeIn(PASS_AFTER_MS);
   }
 
-  /** Resolves when no trim is under way: what is in the log then stays until the event loop's next turn. */
+  /**
+   * Resolves when nothing is being taken that is to be seen: the oldest message then stays until the event loop's next turn.
+   * What was purged may still be going, which can take long.
+   */
   async idle(): Promise<void> {
-    while (this.passing) await this.pass;
+    while (this.taking !== undefined) await this.taking;
   }
 
   stop(): void {
@@ -83,7 +89,7 @@ export class Trimmer {
     if (this.passing || this.stopped) return;
     this.passing = true;
     this.changed = false;
-    this.pass = this.run().then(
+    this.run().then(
       () => {
         this.passing = false;
         if (this.changed) this.wakeIn(PASS_AFTER_MS);
@@ -99,8 +105,18 @@ export class Trimmer {
 
   private async run(): Promise<void> {
     await this.leadSleepers();
+    await this.trim(offset(Math.min(this.scope.purgedThrough(), this.scope.settledThrough())));
+    const done = (): void => {
+      this.taking = undefined;
+    };
+    const visible = this.trim(this.scope.settledThrough());
+    this.taking = visible.then(done, done);
+    await visible;
+  }
+
+  private async trim(through: Offset): Promise<void> {
     if (this.stopped) return;
-    const bodiesThrough = offset(Math.max(this.bodiesThrough, this.scope.settledThrough()));
+    const bodiesThrough = offset(Math.max(this.bodiesThrough, through));
     const headersThrough = offset(Math.max(this.headersThrough, Math.min(bodiesThrough, this.scope.dedupNeedsFrom() - 1)));
     if (bodiesThrough === this.bodiesThrough && headersThrough === this.headersThrough) return;
     const before = goneOf(this.log.head());

@@ -14,12 +14,15 @@ import {
   ListQueuesResponse,
   ListSubscribersRequest,
   ListSubscribersResponse,
+  PurgeQueueRequest,
+  PurgeQueueResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import type { Queue } from "../../generated/tidemark/v1/queue.js";
 import type { BrokerApi, QueueInfo } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { checkName, checkText } from "../core/names.js";
+import { offset } from "../core/units.js";
 import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
 import { DeadLetterCalls } from "./admin-dead-letters.js";
@@ -32,6 +35,7 @@ import { serverInfo } from "./server-info.js";
 import { queueResource, subscriberResource } from "./to-wire.js";
 import { unary, unaryAtOnce } from "./unary.js";
 import { WatchClientsCall } from "./watch-clients.js";
+import { exactNumber } from "./wire-numbers.js";
 
 type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer> | handleServerStreamingCall<Buffer, Buffer>>>;
 
@@ -49,6 +53,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
     getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
     listQueues: unary(journal, "ListQueues", (request) => calls.listQueues(request)),
+    purgeQueue: unary(journal, "PurgeQueue", (request) => calls.purgeQueue(request)),
     deleteQueue: unary(journal, "DeleteQueue", (request) => calls.deleteQueue(request)),
     getSubscriber: unary(journal, "GetSubscriber", (request) => calls.getSubscriber(request)),
     listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
@@ -88,6 +93,19 @@ class AdminCalls {
     const { entries, nextPageToken } = page("queues", query, found, (queue) => queue.name);
     const queues = entries.map((info) => this.queueResource(info));
     return encodeMessage(ListQueuesResponse, { queues, nextPageToken });
+  }
+
+  async purgeQueue(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(PurgeQueueRequest, "PurgeQueueRequest", bytes);
+    const queue = checkName("queue", request.queue);
+    const queueId = checkText("queue_id", request.queueId, LIMITS.nameLengthMax);
+    const throughOffset = offset(exactNumber("through_offset", request.throughOffset));
+    const purged = await this.broker.purgeQueue({ queue, queueId, throughOffset, dryRun: request.dryRun });
+    return encodeMessage(PurgeQueueResponse, {
+      purgedCount: BigInt(purged.purgedCount),
+      purgedBytes: BigInt(purged.purgedBytes),
+      throughOffset: BigInt(purged.throughOffset),
+    });
   }
 
   async deleteQueue(bytes: Buffer): Promise<Buffer> {

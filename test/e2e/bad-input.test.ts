@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { AdminServiceService, ListDeadLettersRequest, PeekMessagesRequest } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceService, ListDeadLettersRequest, PeekMessagesRequest, PurgeQueueRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
 import { DeadLetterFilter, DeadLetterReason } from "../../generated/tidemark/v1/dead_letter.js";
 import { NewMessage, type OffsetRange } from "../../generated/tidemark/v1/message.js";
@@ -130,6 +130,10 @@ function letters(parts: Partial<DeadLetterFilter>): DeadLetterFilter {
   return { ...DeadLetterFilter.create(), ...parts };
 }
 
+function purging(parts: Partial<PurgeQueueRequest>): readonly [path: string, request: Buffer] {
+  return [adminPath("purgeQueue"), Buffer.from(PurgeQueueRequest.encode({ ...PurgeQueueRequest.create(), queue: "bad", ...parts }).finish())];
+}
+
 const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetQueue for a queue that is not there", [adminPath("getQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetQueue with undecodable bytes", [adminPath("getQueue"), GARBAGE], UNDECODABLE],
@@ -148,6 +152,14 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["PeekMessages with a filter that is none", peeking({ events: ["a", "a..b"] }), INVALID("events[1]")],
   ["PeekMessages with 65 filters", peeking({ events: Array.from({ length: 65 }, (_, i) => `e${i}`) }), INVALID("events")],
   ["PeekMessages of the last 0 messages", peeking({ from: { $case: "lastMessages", value: 0 } }), INVALID("last_messages")],
+  ["PurgeQueue without a queue", purging({ queue: "" }), INVALID("queue")],
+  ["PurgeQueue of a queue with a slash", purging({ queue: "a/b" }), INVALID("queue")],
+  ["PurgeQueue of a queue that there is not", purging({ queue: "none" }), { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
+  ["PurgeQueue of another incarnation", purging({ queueId: "f".repeat(32) }), { code: Code.FAILED_PRECONDITION, reason: "QUEUE_ID_MISMATCH", field: "queue_id" }],
+  ["PurgeQueue of an incarnation of 129 characters", purging({ queueId: "f".repeat(129) }), INVALID("queue_id")],
+  ["PurgeQueue through an offset that is not there yet", purging({ throughOffset: 1_000_000n }), { code: Code.OUT_OF_RANGE, reason: "BEYOND_HEAD", field: "through_offset" }],
+  ["PurgeQueue through an offset beyond 2^53", purging({ throughOffset: U64_MAX }), INVALID("through_offset")],
+  ["PurgeQueue with bytes that are no protobuf", [adminPath("purgeQueue"), GARBAGE], UNDECODABLE],
   ["PeekMessages from an offset beyond 2^53", peeking({ from: { $case: "fromOffset", value: U64_MAX } }), INVALID("from_offset")],
   ["PeekMessages from an offset that is not there yet", peeking({ from: { $case: "fromOffset", value: 1_000_000n } }), { code: Code.OUT_OF_RANGE, reason: "BEYOND_HEAD", field: "from_offset" }],
   ["PeekMessages from a time with a whole second of nanos", peeking({ from: { $case: "fromTime", value: { seconds: 1n, nanos: 1_000_000_000 } } }), INVALID("from_time")],

@@ -64,8 +64,8 @@ describe("a person with grpcurl at a prompt", () => {
   });
 
   it("is told by name what is not built yet", () => {
-    const { status, stderr } = spawnSync(GRPCURL, ["-plaintext", "-d", '{"queue":"notes"}', server.address, "tidemark.v1.AdminService/PurgeQueue"], { encoding: "utf8" });
+    const { status, stderr } = spawnSync(GRPCURL, ["-plaintext", "-d", '{"queue":"notes"}', server.address, "tidemark.v1.AdminService/ReplayDeadLetters"], { encoding: "utf8" });
     expect(status).to.not.equal(0);
-    expect(stderr).to.include("Unimplemented").and.to.include("PurgeQueue");
+    expect(stderr).to.include("Unimplemented").and.to.include("ReplayDeadLetters");
   });
 });

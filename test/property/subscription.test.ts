@@ -6,6 +6,8 @@ import { offset } from "../../src/core/units.js";
 import { range, SETTINGS, SubscriptionHarness } from "../support/subscription-harness.js";
 
 const SESSIONS = ["a", "b", "c"];
+/** Request ids from here on are of acks that the oracle itself sends after a purge. */
+const LATE_ACK = 1_000_000n;
 const EVENTS = ["order.created", "order.paid", "user.joined"];
 
 type Action =
@@ -18,6 +20,7 @@ type Action =
   | { do: "transport"; session: number; ready: boolean }
   | { do: "pass"; ms: number }
   | { do: "saved" }
+  | { do: "purge"; behindHead: number }
   | { do: "crash" };
 
 const session = fc.nat({ max: SESSIONS.length - 1 });
@@ -42,7 +45,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(1, 60, 500, 5_000, 20_000) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant("saved" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("purge" as const), behindHead: fc.nat({ max: 15 }) }) },
 );
+
+function offsetsOf(first: number, last: number): number[] {
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+}
 
 /** What clients have seen and been told, and what that forbids from then on. */
 class Oracle {
@@ -58,8 +66,13 @@ class Oracle {
   private readonly toldCounts = new Map<number, { attempt: number; deliveries: number }>();
   private readonly unconfirmed = new Map<bigint, number[]>();
   private seen = 0;
+  /** What had been purged before the deliveries that are looked at next. */
+  private purgedWhenSeen = 0;
   private effectsSeen = 0;
   private committed = 0;
+  /** A purge or a claim ended inside what lanes have behind: how many of these are left is only bounded from then on. */
+  private lanesAreBounded = false;
+  private lateAcks = 0n;
 
   constructor(
     private readonly harness: SubscriptionHarness,
@@ -85,6 +98,7 @@ class Oracle {
   /** A session claims these; those that must be settled are, for good, when it is ready. */
   claims(id: string, offsets: readonly number[], settled: boolean): void {
     for (const at of offsets) this.claimed.add(at);
+    this.lanesAreBounded = true;
     this.unready.set(id, settled ? [...offsets] : []);
   }
 
@@ -102,8 +116,35 @@ class Oracle {
     for (const [id, runs] of this.harness.machine.census().held) if (runs.length > 0) expect(workers).to.include(id);
   }
 
+  /** A purge through an offset: says what every session is owed, and checks that it gets it. */
+  purged(through: number, purge: () => void): void {
+    const { harness } = this;
+    const before = harness.machine.census();
+    const within = (runs: readonly { first: number; last: number }[]): number[] => runs.flatMap(({ first, last }) => offsetsOf(first, Math.min(last, through)));
+    const lost = [...within(before.ready), ...within(before.waiting), ...harness.matching(before.next, through)];
+    if (through < before.next - 1) this.lanesAreBounded = true;
+    const heard = harness.effects.length;
+    purge();
+    for (const [id, runs] of before.held) this.ackLate(id, within(runs));
+    const gaps = harness.effects.slice(heard).flatMap((effect) => (effect.type === "gap" ? [effect] : []));
+    for (const { first, last, matchingCount } of gaps) expect(matchingCount, "what is told of as lost").to.be.at.most(harness.settings.ordered ? last - first + 1 : lost.length);
+    // In lanes a gap knows less than this, and of what clients had finished nothing is lost.
+    if (harness.settings.ordered || this.claimed.size > 0) return;
+    expect(gaps.map(({ session }) => session), "who hears of the purge").to.deep.equal(lost.length === 0 ? [] : [...before.held.keys()]);
+    for (const { first, last, matchingCount } of gaps) {
+      expect(first, "where the gap begins").to.be.at.most(Math.min(...lost));
+      expect({ last, matchingCount }).to.deep.equal({ last: through, matchingCount: lost.length });
+    }
+  }
+
+  /** An ack of what was purged while in flight: no failure. */
+  private ackLate(id: string, offsets: number[]): void {
+    if (offsets.length > 0 && !this.isAuto(id)) this.harness.settle(id, { acks: offsets.map((at) => range(at)) }, LATE_ACK + ++this.lateAcks);
+  }
+
   check(): void {
     this.checkDeliveries();
+    this.checkPurged();
     this.checkConfirmations();
     this.checkCensus();
     this.checkWindows();
@@ -117,6 +158,7 @@ class Oracle {
         expect(at, "beyond the head").to.be.at.most(this.harness.head);
         expect(this.harness.settings.filter.matches(this.harness.eventAt(at)), `offset ${at} is not for this filter`).to.equal(true);
         expect(this.settledForGood.has(at), `offset ${at} came again after its settle was confirmed`).to.equal(false);
+        expect(at, "purged, and delivered all the same").to.be.greaterThan(this.purgedWhenSeen);
         const told = this.toldCounts.get(at);
         if (told !== undefined) {
           expect(received.batch.attempt, `attempt of ${at} went back`).to.be.at.least(told.attempt);
@@ -127,11 +169,21 @@ class Oracle {
     }
   }
 
+  /** Of what was purged nothing is left but burials, and what in a lane waits behind one. */
+  private checkPurged(): void {
+    const { purgedThrough } = this.harness;
+    this.purgedWhenSeen = purgedThrough;
+    const { next, ready, waiting, held } = this.harness.machine.census();
+    expect(next).to.be.greaterThan(purgedThrough);
+    for (const { first } of [...ready, ...waiting, ...[...held.values()].flat()]) expect(first, "purged, and still to come").to.be.greaterThan(purgedThrough);
+  }
+
   private checkConfirmations(): void {
     for (; this.effectsSeen < this.harness.effects.length; this.effectsSeen++) {
       const effect = this.harness.effects[this.effectsSeen];
       if (effect?.type === "session_ready") for (const at of this.unready.get(effect.session) ?? []) this.settledForGood.add(at);
       if (effect?.type !== "confirm") continue;
+      expect(effect.failures.filter(({ requestId }) => requestId > LATE_ACK), "a late ack failed").to.deep.equal([]);
       for (const id of effect.requestIds) {
         const failed = effect.failures.filter((failure) => failure.requestId === id);
         for (const at of this.unconfirmed.get(id) ?? []) {
@@ -156,8 +208,10 @@ class Oracle {
     const held = new Map([...census.held].map(([id, runs]) => [id, new Set(runs.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i)))]));
     const inLanes = new Set<number>();
     for (const { hash, first, handedOut, behind } of census.lanes) {
-      const left = this.matching().filter((at) => this.harness.laneAt(at) === hash && at >= first && at < census.next);
+      const isLeft = (at: number): boolean => at > this.harness.purgedThrough || handedOut.some((held) => held === at);
+      const left = this.matching().filter((at) => this.harness.laneAt(at) === hash && at >= first && at < census.next && isLeft(at));
       if (behind === Infinity) expect(left.length, `lane ${hash}`).to.be.at.least(handedOut.length);
+      else if (this.lanesAreBounded) expect(left.length, `lane ${hash}`).to.be.at.most(handedOut.length + behind);
       else expect(left.length, `lane ${hash}`).to.equal(handedOut.length + behind);
       expect(left.slice(0, handedOut.length), `lane ${hash} hands out in order`).to.deep.equal(handedOut);
       for (const at of handedOut) inLanes.add(at);
@@ -172,7 +226,7 @@ class Oracle {
   }
 
   private matching(): number[] {
-    return Array.from({ length: this.harness.head }, (_, i) => i + 1).filter((at) => this.harness.settings.filter.matches(this.harness.eventAt(at)));
+    return this.harness.matching(1, this.harness.head);
   }
 
   private checkPlaces(): void {
@@ -249,6 +303,7 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
       harness.pass(step.ms);
       return;
     case "saved":
+      harness.finishBurying();
       harness.finishSaving();
       return;
     case "crash":
@@ -256,6 +311,12 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
       oracle.crashed();
       open.clear();
       return;
+    case "purge": {
+      const through = harness.head - step.behindHead;
+      if (through < 1) return;
+      oracle.purged(through, () => { harness.purge(through); });
+      return;
+    }
   }
 }
 
@@ -308,6 +369,8 @@ function settle(harness: SubscriptionHarness, oracle: Oracle, id: string, step: 
 /** One healthy consumer until nothing is left. */
 function drain(harness: SubscriptionHarness, oracle: Oracle, open: Set<string>): void {
   harness.diskIsFast = true;
+  harness.buriesLate = false;
+  harness.finishBurying();
   for (const id of open) harness.end(id, true);
   while (harness.isSaving) harness.finishSaving();
   harness.open("drain", { maxInFlightPerLane: 2, sharing: oracle.exclusive ? "EXCLUSIVE" : "SHARED" });
@@ -333,8 +396,10 @@ describe("the subscription machine, whatever happens", function () {
       it(`${what} and settles all of them in the end, with the filter [${patterns.join()}] (seed ${seed})`, () => {
         const settings = { ...SETTINGS, ordered, filter: EventFilter.parse(patterns), maxUnsettled: 30 };
         fc.assert(
-          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), (actions, diskIsFast, exclusive) => {
-            checkHistory(new SubscriptionHarness(settings, diskIsFast), exclusive, actions);
+          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), fc.boolean(), (actions, diskIsFast, exclusive, buriesLate) => {
+            const harness = new SubscriptionHarness(settings, diskIsFast);
+            harness.buriesLate = buriesLate;
+            checkHistory(harness, exclusive, actions);
           }),
           { seed, numRuns: RUNS },
         );
@@ -355,7 +420,7 @@ function checkHistory(harness: SubscriptionHarness, exclusive: boolean, actions:
   });
   drain(harness, oracle, open);
   oracle.check();
-  const matching = Array.from({ length: harness.head }, (_, i) => i + 1).filter((at) => harness.settings.filter.matches(harness.eventAt(at)));
+  const matching = harness.matching(harness.purgedThrough + 1, harness.head);
   expect(harness.machine.counts().committedOffset).to.equal(offset(harness.head));
   const buried = harness.deadLetters.map((letter) => letter.offset as number);
   expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);

@@ -57,6 +57,11 @@ export class SubscriptionHarness {
   /** Dead letters that share their commit with a cursor that is not durable yet. */
   private copied: DeadLetter[] = [];
   private readonly chunks: Chunk[] = [];
+  /** What the purge record on the disk says. */
+  purgedThrough = 0;
+  /** True: copies of dead letters are made when `finishBurying` says so. */
+  buriesLate = false;
+  private unburied: DeadLetter[] = [];
   private saving: { bytes: Buffer; version: number; deadLetters: DeadLetter[] } | undefined;
   private dirty = false;
   /** What the disk holds. */
@@ -151,12 +156,29 @@ export class SubscriptionHarness {
     if (this.dirty) this.startSaving();
   }
 
+  /** An operator drops everything through an offset: the record is durable, then the machine hears of it. */
+  purge(through: number): void {
+    this.purgedThrough = Math.max(this.purgedThrough, through);
+    this.hearOfPurge();
+  }
+
+  matching(first: number, last: number): number[] {
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i).filter((at) => this.settings.filter.matches(this.eventAt(at)));
+  }
+
+  /** The copies of all dead letters so far go into the next commit. */
+  finishBurying(): void {
+    if (this.unburied.length > 0) this.step(this.copyUnburied());
+  }
+
   /** The process dies: only what the disk holds is left. Time goes on. */
   crash(): void {
     this.saving = undefined;
     this.dirty = false;
     this.copied = [];
+    this.unburied = [];
     this.machine = Subscription.restore(this.settings, this.stored, offset(this.head), this.now);
+    if (this.purgedThrough > 0) this.hearOfPurge();
   }
 
   step(fact: Fact): void {
@@ -174,6 +196,11 @@ export class SubscriptionHarness {
     return this.received.filter((batch) => session === undefined || batch.session === session).flatMap((batch) => batch.offsets);
   }
 
+  private hearOfPurge(): void {
+    const { next } = this.machine.counts();
+    this.step({ type: "log_purged", through: offset(this.purgedThrough), matchingAhead: this.matching(next, this.purgedThrough).length });
+  }
+
   private run(effect: Effect, facts: Fact[]): void {
     switch (effect.type) {
       case "load": {
@@ -189,8 +216,8 @@ export class SubscriptionHarness {
         return;
       }
       case "bury":
-        this.copied.push(...effect.deadLetters);
-        facts.push({ type: "dead_letters_copied", offsets: effect.deadLetters.map((letter) => letter.offset) });
+        this.unburied.push(...effect.deadLetters);
+        if (!this.buriesLate) facts.push(this.copyUnburied());
         return;
       case "save_cursor":
         this.dirty = true;
@@ -208,6 +235,13 @@ export class SubscriptionHarness {
       case "notice":
         return;
     }
+  }
+
+  private copyUnburied(): Fact {
+    const letters = this.unburied;
+    this.unburied = [];
+    this.copied.push(...letters);
+    return { type: "dead_letters_copied", offsets: letters.map((letter) => letter.offset) };
   }
 
   private startSaving(): void {

@@ -25,6 +25,14 @@ export interface Whereabouts {
   readonly lanes: readonly LaneView[];
 }
 
+/** What became unreadable for good. */
+export interface Dropped {
+  /** The first message that was dropped, or may have been; undefined: there was none. */
+  readonly first: Offset | undefined;
+  /** How many there were at least. */
+  readonly count: number;
+}
+
 /** A lane that is not done. */
 export interface LaneView {
   readonly hash: bigint;
@@ -66,8 +74,8 @@ export interface DeliveryOrder {
   settleThrough(through: Offset): void;
   /** A client had finished these before: settled, unless a session holds them; in lanes, only what nothing unsettled is before. */
   finished(claimed: OffsetRanges): void;
-  /** Can never be read again, wherever it is but in flight. Says how many messages below `next` that were, as far as known. */
-  drop(first: Offset, last: Offset): number;
+  /** Messages below `next` can never be read again, wherever they are but in flight or on their way to the dead letters. */
+  drop(first: Offset, last: Offset): Dropped;
   /** A session may take more, or other, than before. */
   sessionChanged(session: SessionState): void;
   /** A session is over; its leases have ended. */

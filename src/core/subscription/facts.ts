@@ -45,6 +45,12 @@ export type Fact =
   | { readonly type: "log_truncated"; readonly first: Offset }
   /** Answers `load`: `from..through` cannot be read. The machine passes over it, and says so in a `gap`. */
   | { readonly type: "chunk_corrupt"; readonly from: Offset; readonly through: Offset }
+  /**
+   * An operator dropped everything through `through`, settled or not; it is durable, and nothing of it may be handed out any
+   * more. Repeating it changes nothing. `matchingAhead`: how many messages from `next` through `through` the filter takes, if
+   * that is known.
+   */
+  | { readonly type: "log_purged"; readonly through: Offset; readonly matchingAhead: number | undefined }
   /** Everything that the machine held when it was at `version` is durable. */
   | { readonly type: "cursor_saved"; readonly version: number }
   /** Answers `bury`: the copies are in the next cursor commit. */

@@ -6,7 +6,7 @@ import type { Confirmation } from "./confirmations.js";
 import { dueAgain, NEVER } from "./cursor-bytes.js";
 import { decodeLaneCursor, encodeLaneCursor, type LaneTrouble } from "./lane-cursor.js";
 import { FATE } from "./delivery-batch.js";
-import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
+import type { DeliveryOrder, Dropped, Return, Whereabouts } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import { LaneHandOut } from "./lane-hand-out.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
@@ -100,17 +100,18 @@ export class InLanes implements DeliveryOrder {
 
   buried(at: Offset): void {
     const lane = this.lanes.holder(at);
-    if (lane?.entries[0]?.offset !== at) return;
+    const [entry] = lane?.entries ?? [];
+    if (lane === undefined || entry?.offset !== at) return;
     this.state.noteSettled(at);
-    this.lanes.settleFirst(lane);
+    this.lanes.settle(lane, entry);
     this.settlePrefix(lane);
   }
 
   settleThrough(through: Offset): void {
     const { state } = this;
-    state.next = offset(Math.max(state.next, through + 1));
-    this.loseThrough(through);
+    this.loseBehind(offset(1), through);
     this.forgetReturns(offset(1), through);
+    state.next = offset(Math.max(state.next, through + 1));
     state.change();
   }
 
@@ -124,13 +125,12 @@ export class InLanes implements DeliveryOrder {
     this.state.change();
   }
 
-  drop(first: Offset, last: Offset): number {
-    this.loseThrough(last);
-    let dropped = 0;
-    for (const at of this.returns.keys()) {
-      if (first <= at && at <= last && this.returns.delete(at)) dropped++;
-    }
-    return dropped;
+  drop(first: Offset, last: Offset): Dropped {
+    for (const lane of [...this.lanes.values()]) if (first <= lane.first) this.settleGone(lane, last);
+    const lost = this.loseBehind(first, last);
+    const returned = this.forgetReturns(first, last);
+    // What came back is behind in its lane too, so neither number adds to the other; each is a lower bound.
+    return { first: lost.first, count: Math.max(lost.count, returned) };
   }
 
   sessionChanged(session: SessionState): void {
@@ -192,38 +192,59 @@ export class InLanes implements DeliveryOrder {
 
   private settlePrefix(lane: Lane): void {
     for (let entry = lane.entries[0]; entry?.status === "concluded"; entry = lane.entries[0]) {
-      entry.conclude?.();
-      const version = this.state.change();
-      this.state.noteSettled(entry.offset);
-      if (entry.owed !== undefined) {
-        entry.owed.waits--;
-        entry.owed.version = version;
-        entry.owed = undefined;
-      }
       // A burial ends the prefix until its copy is in a commit.
-      if ((entry.status as LaneEntry["status"]) === "burying") break;
-      this.lanes.settleFirst(lane);
+      if (!this.takesEffect(entry)) break;
+      this.lanes.settle(lane, entry);
     }
     if (lane.behind > 0) this.handingOut.mayResume(lane);
   }
 
-  /** Nothing up to `last` is behind in any lane any more. */
-  private loseThrough(last: Offset): void {
-    for (const lane of this.lanes.values()) {
-      if (lane.behind > 0 && lane.resumeFrom <= last) {
-        this.lanes.loseThrough(lane, last);
-        this.handingOut.mayResume(lane);
-      }
+  /** Nothing of `first..last` is behind in any lane any more. */
+  private loseBehind(first: Offset, last: Offset): Dropped {
+    let from = Infinity;
+    let count = 0;
+    for (const lane of [...this.lanes.values()]) {
+      if (lane.behind === 0 || lane.resumeFrom > last) continue;
+      from = Math.min(from, Math.max(first, lane.resumeFrom));
+      if (lane.resumeFrom >= first && last >= this.state.next - 1) {
+        if (lane.behind !== Infinity) count += lane.behind;
+        this.lanes.emptyBehind(lane);
+      } else this.lanes.loseBehind(lane, first, last, this.state.next);
+      this.handingOut.mayResume(lane);
     }
+    return { first: from === Infinity ? undefined : offset(from), count };
   }
 
-  private forgetReturns(first: Offset, last: Offset): void {
-    const known = first === last ? [first] : [...this.returns.keys()].filter((at) => first <= at && at <= last);
+  /** Says how many there were. */
+  private forgetReturns(first: Offset, last: Offset): number {
+    const known = (first === last ? [first] : [...this.returns.keys()]).filter((at) => first <= at && at <= last && this.returns.has(at));
     const waited = known.filter((at) => this.returns.get(at)?.due !== undefined);
     for (const at of known) this.returns.delete(at);
-    if (waited.length === 0) return;
+    if (waited.length === 0) return known.length;
     this.waiting.remove(({ message }) => first <= message && message <= last);
     this.handingOut.forgetDue(first, last);
+    return known.length;
+  }
+
+  /** A verdict waits for nothing any more; false when it begins a burial. */
+  private takesEffect(entry: LaneEntry): boolean {
+    entry.conclude?.();
+    const version = this.state.change();
+    this.state.noteSettled(entry.offset);
+    if (entry.owed !== undefined) {
+      entry.owed.waits--;
+      entry.owed.version = version;
+      entry.owed = undefined;
+    }
+    return entry.status !== "burying";
+  }
+
+  /** Nothing of a lane through `last` can come again, so no verdict there waits for the one before it. */
+  private settleGone(lane: Lane, last: Offset): void {
+    for (const entry of [...lane.entries]) {
+      if (entry.offset > last || entry.status !== "concluded") continue;
+      if (this.takesEffect(entry)) this.lanes.settle(lane, entry);
+    }
   }
 
   /** One message comes back; the later ones of its lane are recalled. */

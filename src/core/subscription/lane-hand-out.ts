@@ -64,10 +64,11 @@ export class LaneHandOut {
     return this.awaiting.some(({ version }) => version > this.state.durableVersion);
   }
 
-  /** Something that this lane may have waited for has happened. */
+  /** Something that this lane may have waited for has happened, or what was behind in it is gone. */
   mayResume(lane: Lane): void {
     this.waitForRoom(lane, undefined);
     if (lane.behind > 0) this.candidates.add(lane);
+    else this.candidates.delete(lane);
   }
 
   /** Messages of this lane came back: it goes on further up than it was. */

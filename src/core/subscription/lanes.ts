@@ -25,7 +25,10 @@ export interface Lane {
   first: Offset;
   /** Handed out, ascending, all to one session. */
   readonly entries: LaneEntry[];
-  /** How many matching messages at `resumeFrom` and behind, below `next`, have not been handed out. Infinity: not known. */
+  /**
+   * How many matching messages at `resumeFrom` and behind, below `next`, have not been handed out; too many where some of them
+   * turned out to be gone. Infinity: not known.
+   */
   behind: number;
   /** Where to look for the first of them. */
   resumeFrom: Offset;
@@ -145,10 +148,11 @@ export class Lanes {
     return entry;
   }
 
-  /** The first entry is settled. */
-  settleFirst(lane: Lane): void {
-    const entry = lane.entries.shift();
-    if (entry !== undefined) this.holding.delete(entry.offset);
+  /** An entry is settled: the first one, or one whose message is gone. */
+  settle(lane: Lane, entry: LaneEntry): void {
+    if (lane.entries[0] === entry) lane.entries.shift();
+    else lane.entries.splice(lane.entries.indexOf(entry), 1);
+    this.holding.delete(entry.offset);
     if (lane.entries.length === 0) this.handingOut--;
     this.moved(lane);
   }
@@ -177,10 +181,15 @@ export class Lanes {
     this.moved(lane);
   }
 
-  /** Messages through `last` are gone; how many of a lane's that were is not known until it is looked at again. */
-  loseThrough(lane: Lane, last: Offset): void {
-    lane.resumeFrom = offset(Math.max(lane.resumeFrom, last + 1));
-    this.setBehind(lane, Infinity);
+  /**
+   * Messages `first..last` are gone; how many of a lane's that were is not known until it is looked at again. `behind` is an
+   * upper bound until then.
+   */
+  loseBehind(lane: Lane, first: Offset, last: Offset, next: Offset): void {
+    if (lane.resumeFrom >= first) {
+      lane.resumeFrom = offset(last + 1);
+      if (lane.behind !== Infinity) this.setBehind(lane, Math.min(lane.behind, next - 1 - last));
+    }
     this.moved(lane);
   }
 

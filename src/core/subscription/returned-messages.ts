@@ -82,32 +82,31 @@ export class ReturnedMessages {
     return removed;
   }
 
-  /** Takes out what of these is ready or waits, since it is settled; says which that was. */
-  settle(claimed: OffsetRanges): OffsetRanges {
-    const settled = new OffsetRanges();
-    for (const { first, last } of claimed.runs()) settled.addAll(this.drop(first, last));
+  /** Takes out what of these is ready or waits, since it is settled or gone; says which that was. */
+  takeOut(offsets: OffsetRanges): OffsetRanges {
+    const taken = new OffsetRanges();
+    for (const { first, last } of offsets.runs()) taken.addAll(this.takeOutReady(first, last));
     let emptied = false;
-    for (const { offsets } of this.waiting.values()) {
-      for (const run of offsets.runs().flatMap(({ first, last }) => claimed.within(first, last))) {
-        settled.add(run.first, run.last);
-        this.waitingMessages -= offsets.remove(run.first, run.last);
+    for (const waiting of this.waiting.values()) {
+      for (const run of waiting.offsets.runs().flatMap(({ first, last }) => offsets.within(first, last))) {
+        taken.add(run.first, run.last);
+        this.waitingMessages -= waiting.offsets.remove(run.first, run.last);
       }
-      emptied ||= offsets.isEmpty;
+      emptied ||= waiting.offsets.isEmpty;
     }
-    if (emptied) this.waiting.remove(({ offsets }) => offsets.isEmpty);
-    return settled;
+    if (emptied) this.waiting.remove((entry) => entry.offsets.isEmpty);
+    return taken;
   }
 
-  /** Drops whatever of `first..last` is ready, since it can no longer be read; says which. */
-  drop(first: Offset, last: Offset): OffsetRanges {
-    const dropped = new OffsetRanges();
+  private takeOutReady(first: Offset, last: Offset): OffsetRanges {
+    const taken = new OffsetRanges();
     for (const group of [...this.groups]) {
       for (const run of group.offsets.within(first, last)) {
-        dropped.add(run.first, run.last);
+        taken.add(run.first, run.last);
         this.remove(group, run.first, run.last);
       }
     }
-    return dropped;
+    return taken;
   }
 }
 

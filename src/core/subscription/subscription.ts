@@ -7,6 +7,7 @@ import type { Effect } from "./effects.js";
 import type { Fact } from "./facts.js";
 import { InLanes } from "./in-lanes.js";
 import { Leases } from "./leases.js";
+import { Losses } from "./losses.js";
 import { LoadedChunk } from "./loaded-chunks.js";
 import { SessionPlaces } from "./session-places.js";
 import type { SessionState } from "./session-state.js";
@@ -38,14 +39,13 @@ export type { SubscriptionSettings } from "./settings.js";
 export class Subscription {
   private readonly verdicts: Verdicts;
   private readonly leases: Leases;
+  private readonly losses: Losses;
   private readonly places: SessionPlaces;
   private announcedVersion = 0;
   private announcedUrgent = false;
   private notedFloor: Offset;
   /** The cursor on its way to disk: its floor is the committed offset once `cursor_saved` says so. */
   private encoded: { version: number; floor: Offset } | undefined;
-  /** Losses that no session has been told of, for lack of one. */
-  private untoldGap: { first: Offset; last: Offset; matchingCount: number } | undefined;
 
   private constructor(
     private readonly state: SubscriptionState,
@@ -54,6 +54,7 @@ export class Subscription {
     this.verdicts = new Verdicts(state, order);
     this.places = new SessionPlaces(state, order);
     this.leases = new Leases(state, this.verdicts);
+    this.losses = new Losses(state, order, this.verdicts);
     this.notedFloor = order.floor;
   }
 
@@ -171,11 +172,14 @@ export class Subscription {
         return;
       case "log_truncated":
         state.loading = undefined;
-        this.lose(offset(this.order.floor + 1), offset(fact.first - 1), effects);
+        this.losses.lose(offset(this.order.floor + 1), offset(fact.first - 1), effects);
         return;
       case "chunk_corrupt":
         state.loading = undefined;
-        this.lose(fact.from, fact.through, effects);
+        this.losses.lose(fact.from, fact.through, effects);
+        return;
+      case "log_purged":
+        this.losses.purge(fact.through, fact.matchingAhead, effects);
         return;
       case "cursor_saved":
         if (this.encoded?.version === fact.version) {
@@ -218,9 +222,7 @@ export class Subscription {
     if (session === undefined || session.started) return;
     session.started = true;
     session.headAtOpen = this.state.head;
-    if (this.untoldGap === undefined) return;
-    effects.push({ type: "gap", session: id, ...this.untoldGap });
-    this.untoldGap = undefined;
+    this.losses.tell(id, effects);
   }
 
   /** Leases are free at once. AUTO is at most once: what was handed to the transport counts as taken. */
@@ -253,8 +255,8 @@ export class Subscription {
     const first = fact.chunks[0]?.first;
     // The answer begins behind what was asked for: what lay there is gone. No answer at all: the log ends before that.
     if (first === undefined && wanted >= state.next) state.head = offset(wanted - 1);
-    else if (first === undefined) this.lose(wanted, offset(state.next - 1), effects);
-    else if (first > wanted) this.lose(wanted, offset(first - 1), effects);
+    else if (first === undefined) this.losses.lose(wanted, offset(state.next - 1), effects);
+    else if (first > wanted) this.losses.lose(wanted, offset(first - 1), effects);
   }
 
   private settle(fact: Extract<Fact, { type: "settle_received" }>, now: Now, effects: Effect[]): void {
@@ -263,26 +265,6 @@ export class Subscription {
     this.verdicts.settle(session, fact.requestId, fact.settlement, now, effects);
     const { extends: extended, extendAllMs } = fact.settlement;
     if (extended.length > 0 || extendAllMs !== undefined) this.leases.watch(session);
-  }
-
-  /** What is not in flight of `first..last` can never be read again; whoever is there is told. */
-  private lose(first: Offset, last: Offset, effects: Effect[]): void {
-    const { state } = this;
-    if (last < first) return;
-    let matchingCount = this.order.drop(first, last);
-    const ahead = Math.max(first, state.next);
-    if (last >= ahead) {
-      if (state.settings.filter.takesEverything) matchingCount += last - ahead + 1;
-      state.next = offset(Math.max(state.next, last + 1));
-    } else if (matchingCount === 0) return;
-    state.change();
-    const gap = { first, last, matchingCount };
-    const told = [...state.startedSessions()];
-    if (told.length === 0) {
-      const before = this.untoldGap;
-      this.untoldGap = before === undefined ? gap : { first: before.first, last, matchingCount: before.matchingCount + matchingCount };
-    }
-    for (const { id: session } of told) effects.push({ type: "gap", session, ...gap });
   }
 
   private settleWithoutStore(): void {

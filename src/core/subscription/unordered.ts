@@ -4,7 +4,7 @@ import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
 import { CursorCorrupt, dueAgain, NEVER } from "./cursor-bytes.js";
 import { decodeCursor, encodeCursor, type StoredTrouble } from "./cursor-codec.js";
-import type { DeliveryOrder, Return, Whereabouts } from "./delivery-order.js";
+import type { DeliveryOrder, Dropped, Return, Whereabouts } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ReturnedMessages, suspectLimit, type ReturnedGroup } from "./returned-messages.js";
@@ -95,16 +95,14 @@ export class Unordered implements DeliveryOrder {
 
   settleThrough(through: Offset): void {
     const { state } = this;
-    const all = new OffsetRanges();
-    all.add(offset(1), through);
-    for (const { first, last } of this.returns.settle(all).runs()) this.unsettled.remove(first, last);
+    this.drop(offset(1), through);
     state.next = offset(Math.max(state.next, through + 1));
     state.change();
   }
 
   finished(claimed: OffsetRanges): void {
     const { state } = this;
-    for (const { first, last } of this.returns.settle(claimed).runs()) {
+    for (const { first, last } of this.returns.takeOut(claimed).runs()) {
       this.unsettled.remove(first, last);
       state.noteSettled(last);
     }
@@ -114,10 +112,12 @@ export class Unordered implements DeliveryOrder {
     state.change();
   }
 
-  drop(first: Offset, last: Offset): number {
-    const dropped = this.returns.drop(first, last);
+  drop(first: Offset, last: Offset): Dropped {
+    const range = new OffsetRanges();
+    range.add(first, last);
+    const dropped = this.returns.takeOut(range);
     for (const run of dropped.runs()) this.unsettled.remove(run.first, run.last);
-    return dropped.size;
+    return { first: dropped.min, count: dropped.size };
   }
 
   sessionChanged(): void {

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import type { PublishOutcome } from "../../../src/broker/api.js";
 import { EventFilter } from "../../../src/core/event-filter.js";
 import type { NewMessage } from "../../../src/core/message.js";
+import { offset } from "../../../src/core/units.js";
 import { newMessage } from "../../support/messages.js";
 import { SeededRandom } from "../../support/seeded-random.js";
 import { Bench, run, settled } from "./broker-harness.js";
@@ -33,6 +34,11 @@ class RandomUse {
   readonly sent = new Map<string, Sent>();
   readonly seen = new Map<string, Seen>(NAMES.map((name) => [name, { delivered: new Set(), settled: new Set(), sessions: [] }]));
   crashes = 0;
+  purges = 0;
+  /** Nothing up to it may come any more. */
+  private purgedThrough = 0;
+  /** Asked for, and perhaps done without an answer: nothing up to it has to come. */
+  private purgeAskedThrough = 0;
   private count = 0;
 
   constructor(
@@ -54,6 +60,7 @@ class RandomUse {
     else if (draw < 0.82) this.leave(name);
     else if (draw < 0.96) this.bench.clock.advance(random.between(0, 1_500));
     else if (draw < 0.975) await this.crash();
+    else if (draw < 0.985) this.purge();
     await settled(random.between(0, 6));
     this.check();
   }
@@ -82,7 +89,7 @@ class RandomUse {
     for (const name of NAMES) {
       const filter = EventFilter.parse(FILTERS[name] ?? []);
       for (const { message, offset } of this.sent.values()) {
-        if (offset !== undefined && filter.matches(message.event)) expect(this.seenBy(name).delivered.has(offset), `${name} missed ${offset}`).to.equal(true);
+        if (offset !== undefined && offset > this.purgeAskedThrough && filter.matches(message.event)) expect(this.seenBy(name).delivered.has(offset), `${name} missed ${offset}`).to.equal(true);
       }
     }
   }
@@ -147,6 +154,19 @@ class RandomUse {
     else session.send({ releases: [range] });
   }
 
+  /** Drops what was accepted so far, or half of it. */
+  private purge(): void {
+    const last = Math.max(0, ...[...this.sent.values()].map((entry) => entry.offset ?? 0));
+    const through = this.random.chance(0.5) ? last : last - Math.floor((last - this.purgedThrough) / 2);
+    if (through === 0) return;
+    this.purgeAskedThrough = Math.max(this.purgeAskedThrough, through);
+    void this.bench.broker.purgeQueue({ queue: "orders", queueId: "", throughOffset: offset(through), dryRun: false }).then(({ throughOffset }) => {
+      this.check();
+      this.purges++;
+      this.purgedThrough = Math.max(this.purgedThrough, throughOffset);
+    });
+  }
+
   private async crash(): Promise<void> {
     this.crashes++;
     this.bench.breakDisk();
@@ -174,6 +194,7 @@ class RandomUse {
             expect(filter.matches(message.event), `${name} got ${message.event}`).to.equal(true);
             if (sent?.offset !== undefined) expect(message.offset).to.equal(sent.offset);
             expect(seen.settled.has(message.offset), `${name} got ${message.offset} again after it was settled`).to.equal(false);
+            expect(message.offset, `${name} got what was purged`).to.be.greaterThan(this.purgedThrough);
             seen.delivered.add(message.offset);
           }
         }
@@ -202,6 +223,7 @@ describe("A broker under random use and crashes", function () {
   it(`keeps its promises (TIDEMARK_SEED=${source.seed})`, async () => {
     let delivered = 0;
     let crashes = 0;
+    let purges = 0;
     for (let i = 0; i < RUNS; i++) {
       const use = new RandomUse(await Bench.start({ backoffMinMs: 10, maxAttempts: 4, maxDeliveries: 5 }), source.fork());
       await use.begin();
@@ -210,9 +232,11 @@ describe("A broker under random use and crashes", function () {
       use.checkNothingMissed();
       for (const { delivered: offsets } of use.seen.values()) delivered += offsets.size;
       crashes += use.crashes;
+      purges += use.purges;
     }
-    // Not vacuous: much was delivered, and there were crashes.
+    // Not vacuous: much was delivered, and there were crashes and purges.
     expect(delivered).to.be.greaterThan(RUNS * 50);
     expect(crashes).to.be.greaterThan(0);
+    expect(purges).to.be.greaterThan(0);
   });
 });

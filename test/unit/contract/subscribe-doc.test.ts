@@ -63,6 +63,11 @@ const STATES: Readonly<Record<string, () => readonly [SubscriptionHarness, Deliv
     harness.pass(10_000);
     return [harness, range(1, 1, 1)];
   },
+  "was held when it was purged": () => {
+    const harness = session();
+    harness.purge(1);
+    return [harness, range(1, 1, 1)];
+  },
   "never was in that batch": () => [session(2), range(2, 2, 1)],
   "is of a batch not sent yet": () => [session(), range(1, 1, 2)],
   "is of a finished batch before the last 1,024": () => {

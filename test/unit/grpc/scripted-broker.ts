@@ -1,4 +1,4 @@
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
@@ -90,6 +90,10 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   deleteQueue(): Promise<void> {
+    return unscripted();
+  }
+
+  purgeQueue(): Promise<PurgeOutcome> {
     return unscripted();
   }
 
