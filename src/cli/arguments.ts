@@ -14,6 +14,16 @@ export function positiveInteger(text: string): number {
   return number;
 }
 
+const MS_OF: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A time with its unit, in milliseconds. */
+export function durationMs(text: string, minMs: number, maxMs: number): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const ms = Number(number) * (MS_OF[unit] ?? NaN);
+  if (!(ms >= minMs && ms <= maxMs)) throw new InvalidArgumentError(`It must be a time with its unit, such as 500ms, 2s or 1m, from ${minMs} ms to ${maxMs} ms.`);
+  return ms;
+}
+
 /** Where to begin: by name, or at the first offset that is wanted. */
 export type From = "earliest" | "latest" | { readonly afterOffset: number };
 

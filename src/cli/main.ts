@@ -11,6 +11,7 @@ import { addServe } from "./serve.js";
 import { addSubscribe } from "./subscribe.js";
 import { addSubscriber } from "./subscriber.js";
 import { paintFor } from "./terminal.js";
+import { addTop } from "./top.js";
 import { programVersion } from "./version.js";
 
 const EXAMPLES = `
@@ -53,6 +54,7 @@ function program(): Command {
   addQueue(command);
   addSubscriber(command);
   addClient(command);
+  addTop(command);
   return command;
 }
 

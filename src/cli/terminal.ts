@@ -41,6 +41,14 @@ export function printableLine(text: string): string {
   return printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
 }
 
+/** A painted line without what stands beyond this many columns. Text is taken for as wide as it has characters. */
+export function cutToColumns(line: string, columns: number): string {
+  let shown = 0;
+  return line.replace(STYLE_OR_CHARACTER, (part) => (part.startsWith("\u001b") || shown++ < columns ? part : ""));
+}
+
+const STYLE_OR_CHARACTER = new RegExp("\u001b\\[[0-9;]*m|.", "gsu");
+
 const CONTROL = new RegExp(`[${range(0x00, 0x08)}${range(0x0b, 0x1f)}${range(0x7f, 0x9f)}]`, "g");
 
 function range(first: number, last: number): string {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { InvalidArgumentError } from "commander";
-import { fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
+import { durationMs, fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
 import { paintFor } from "../../../src/cli/terminal.js";
 
 describe("arguments", () => {
@@ -9,6 +9,12 @@ describe("arguments", () => {
     expect(fromPosition("latest")).to.equal("latest");
     expect(fromPosition("1")).to.deep.equal({ afterOffset: 0 });
     expect(fromPosition("500")).to.deep.equal({ afterOffset: 499 });
+  });
+
+  it("takes a time with its unit, within bounds", () => {
+    const cases: readonly (readonly [string, number])[] = [["500ms", 500], ["2s", 2_000], ["1.5s", 1_500], ["1m", 60_000], ["1h", 3_600_000]];
+    for (const [text, ms] of cases) expect(durationMs(text, 500, 3_600_000), text).to.equal(ms);
+    for (const text of ["", "2", "s", "-1s", "1e3ms", "499ms", "2h", "2 s"]) expect(() => durationMs(text, 500, 3_600_000), text).to.throw(InvalidArgumentError);
   });
 
   it("refuses what is no start, no count, no header", () => {
