@@ -3,13 +3,13 @@
 // Run: npm run docs:generate
 import { readFileSync, writeFileSync } from "node:fs";
 import { ERROR_REASONS, RETRIABLE_REASONS } from "../src/core/errors.ts";
-import { METRICS, SERIES_MAX } from "../src/telemetry/metric-table.ts";
+import { METRICS, QUEUE_SERIES_MAX, SUBSCRIBER_SERIES_MAX } from "../src/telemetry/metric-table.ts";
 
 const PART = /(<!-- generated: (\w+) -->\n)([\s\S]*?)(<!-- end -->)/g;
 
 const PARTS = {
   "docs/errors.md": { reasons: reasonRows, settleFailures: () => valueRows("subscribe.proto", "SettleFailureCode"), notices: () => valueRows("errors.proto", "NoticeReason") },
-  "docs/metrics.md": { metrics: metricRows, caps: () => `At most ${SERIES_MAX.queues} queues and ${thousands(SERIES_MAX.subscribers)} subscribers have series of their own.` },
+  "docs/metrics.md": { metrics: metricRows, caps: () => `At most ${QUEUE_SERIES_MAX} queues and ${thousands(SUBSCRIBER_SERIES_MAX)} subscribers have series of their own.` },
 };
 
 function table(head, rows) {

@@ -17,7 +17,7 @@ import { SystemClock } from "./system/clock.js";
 import { openJournal } from "./system/journal.js";
 import { SystemRandom } from "./system/random.js";
 import { EventLoopTurns } from "./system/turns.js";
-import { SERIES_MAX } from "./telemetry/metric-table.js";
+import { QUEUE_SERIES_MAX } from "./telemetry/metric-table.js";
 import { MetricsServer } from "./telemetry/metrics-server.js";
 import { PrometheusTelemetry } from "./telemetry/prometheus.js";
 
@@ -105,7 +105,7 @@ async function serve(settings: ServeSettings, engine: Engine, journal: Journal, 
     return failure;
   });
   metrics?.telemetry.watch({ broker, engine, version: programVersion() });
-  if (metrics !== undefined) void broker.openQueues(SERIES_MAX.queues);
+  if (metrics !== undefined) void broker.openQueues(QUEUE_SERIES_MAX);
   journal.info("tidemark serves", {
     address,
     metrics: metrics?.url ?? "off",

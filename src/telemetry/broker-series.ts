@@ -3,7 +3,7 @@ import { QueueTally } from "../ports/telemetry.js";
 import type { BrokerView, QueueView, SubscriberView } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import { CappedSeries, OTHER } from "./capped-series.js";
-import { SERIES_MAX } from "./metric-table.js";
+import { QUEUE_SERIES_MAX, SUBSCRIBER_SERIES_MAX } from "./metric-table.js";
 
 /** What stands in a label for the ephemeral subscribers of a queue, all together: they count, and have no gauges. No subscriber can have that name. */
 const EPHEMERAL = "(ephemeral)";
@@ -15,8 +15,8 @@ export type SubscriberSums = Record<Exclude<keyof SubscriberView, "name">, numbe
 
 /** The series of all queues and subscribers: what they count, and at a scrape how they stand. */
 export class BrokerSeries {
-  readonly queues = new CappedSeries<QueueTally, QueueSums>(SERIES_MAX.queues, { queue: OTHER }, () => new QueueTally());
-  readonly subscribers = new CappedSeries<SubscriptionTally, SubscriberSums>(SERIES_MAX.subscribers, { queue: OTHER, subscriber: OTHER }, () => new SubscriptionTally());
+  readonly queues = new CappedSeries<QueueTally, QueueSums>(QUEUE_SERIES_MAX, { queue: OTHER }, () => new QueueTally());
+  readonly subscribers = new CappedSeries<SubscriptionTally, SubscriberSums>(SUBSCRIBER_SERIES_MAX, { queue: OTHER, subscriber: OTHER }, () => new SubscriptionTally());
   /** Names of the subscribers by queue that have a series of their own. */
   private readonly named = new Map<string, Set<string>>();
 

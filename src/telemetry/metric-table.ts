@@ -2,7 +2,7 @@
 export interface MetricEntry {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
-  /** Of these, `queue` and `subscriber` have as many values as `SERIES_MAX` allows; all others come from a list in the contract. */
+  /** Of these, `queue` and `subscriber` have as many values as the two numbers below allow; all others come from a list in the contract. */
   readonly labels: readonly string[];
   /** What one is; a base unit. */
   readonly unit: string;
@@ -13,7 +13,8 @@ export interface MetricEntry {
 }
 
 /** How many queues and subscribers are told apart; those that come beyond share the series `(other)`. */
-export const SERIES_MAX = { queues: 500, subscribers: 1_000 } as const;
+export const QUEUE_SERIES_MAX = 500;
+export const SUBSCRIBER_SERIES_MAX = 1_000;
 
 /** From a flush of a fast disk to one that is in trouble. */
 const COMMIT_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { MemoryEngine } from "../../../src/engines/memory/memory-engine.js";
 import type { BrokerView, QueueView, SubscriberView } from "../../../src/ports/telemetry.js";
 import { EventLoopTurns } from "../../../src/system/turns.js";
-import { METRICS, SERIES_MAX } from "../../../src/telemetry/metric-table.js";
+import { METRICS, QUEUE_SERIES_MAX, SUBSCRIBER_SERIES_MAX } from "../../../src/telemetry/metric-table.js";
 import type { MetricEntry } from "../../../src/telemetry/metric-table.js";
 import { PrometheusTelemetry } from "../../../src/telemetry/prometheus.js";
 import { parseScrape, valueOf } from "../../support/prometheus-text.js";
@@ -89,29 +89,29 @@ describe("PrometheusTelemetry", () => {
   it("tells apart as many queues and subscribers as it says, and adds up the others", async () => {
     const bench = new Bench();
     const views: QueueView[] = [];
-    for (let i = 0; i < SERIES_MAX.queues + 50; i++) {
+    for (let i = 0; i < QUEUE_SERIES_MAX + 50; i++) {
       const names = Array.from({ length: 3 }, (_, j) => `s${j}`);
       bench.telemetry.queue(`q${i}`).publishedMessages += 1;
       for (const name of names) bench.telemetry.subscriber(`q${i}`, name).delivered += 1;
       views.push(queueView(`q${i}`, names.map((name) => subscriberView(name, 1))));
     }
     const scrape = await bench.scrape(views);
-    expect(scrape.get("tidemark_published_messages_total")?.samples.size).to.equal(SERIES_MAX.queues + 1);
+    expect(scrape.get("tidemark_published_messages_total")?.samples.size).to.equal(QUEUE_SERIES_MAX + 1);
     expect(valueOf(scrape, 'tidemark_published_messages_total{queue="(other)"}')).to.equal(50);
     expect(valueOf(scrape, 'tidemark_queue_messages{queue="(other)"}')).to.equal(500);
     expect(valueOf(scrape, 'tidemark_queue_head_offset{queue="(other)"}')).to.equal(undefined);
-    expect(scrape.get("tidemark_deliveries_total")?.samples.size).to.equal(SERIES_MAX.subscribers + 1);
-    const others = 3 * (SERIES_MAX.queues + 50) - SERIES_MAX.subscribers;
+    expect(scrape.get("tidemark_deliveries_total")?.samples.size).to.equal(SUBSCRIBER_SERIES_MAX + 1);
+    const others = 3 * (QUEUE_SERIES_MAX + 50) - SUBSCRIBER_SERIES_MAX;
     expect(valueOf(scrape, 'tidemark_deliveries_total{queue="(other)",subscriber="(other)"}')).to.equal(others);
     expect(valueOf(scrape, 'tidemark_subscriber_lag_offsets{queue="(other)",subscriber="(other)"}')).to.equal(others);
   });
 
   it("lets go of what is deleted, while what the others counted together stays", async () => {
     const bench = new Bench();
-    for (let i = 0; i <= SERIES_MAX.queues; i++) bench.telemetry.queue(`q${i}`).publishedMessages += 1;
+    for (let i = 0; i <= QUEUE_SERIES_MAX; i++) bench.telemetry.queue(`q${i}`).publishedMessages += 1;
     bench.telemetry.subscriber("q0", "billing").delivered += 1;
     bench.telemetry.forgetQueue("q0");
-    bench.telemetry.forgetQueue(`q${SERIES_MAX.queues}`);
+    bench.telemetry.forgetQueue(`q${QUEUE_SERIES_MAX}`);
     const scrape = await bench.scrape([]);
     expect(valueOf(scrape, 'tidemark_published_messages_total{queue="q0"}')).to.equal(undefined);
     expect(valueOf(scrape, 'tidemark_deliveries_total{queue="q0",subscriber="billing"}')).to.equal(undefined);
@@ -142,7 +142,7 @@ describe("PrometheusTelemetry", () => {
   it("looks once for scrapes that come together, and lets others have their turn meanwhile", async () => {
     const bench = new Bench();
     let looks = 0;
-    const names = Array.from({ length: SERIES_MAX.subscribers }, (_, i) => `s${i}`);
+    const names = Array.from({ length: SUBSCRIBER_SERIES_MAX }, (_, i) => `s${i}`);
     bench.telemetry.queue("orders");
     for (const name of names) bench.telemetry.subscriber("orders", name).delivered += 1;
     const view = queueView("orders", names.map((name) => subscriberView(name, 1)));
