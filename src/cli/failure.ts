@@ -47,6 +47,8 @@ function adviceOn(error: TidemarkError): string {
       return `; "tidemark queue list" shows those that there are`;
     case "SUBSCRIBER_NOT_FOUND":
       return `; "tidemark subscriber list ${error.metadata.queue ?? "<queue>"}" shows those that there are`;
+    case "CHUNK_CORRUPT":
+      return `; the server's log says more (${error.reason})`;
     case "OUTCOME_UNKNOWN":
       return "";
     case "FILTER_MISMATCH":

@@ -7,16 +7,23 @@ import type {
   GetServerInfoResponse,
   GetSubscriberResponse,
   ListClientsResponse,
+  ListDeadLettersResponse,
+  ListEventsResponse,
   ListQueuesResponse,
   ListSubscribersResponse,
+  PeekMessagesResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
 import { type ClientEvent, watchClients, type WatchOptions } from "./client-watch.js";
 import type { Connection } from "./connection.js";
+import { type DeadLetterFilter, type DeadLetterInfo, deadLetterInfo, wireFilter } from "./dead-letter-info.js";
+import { type EventInfo, eventInfo } from "./event-info.js";
 import { pages } from "./pages.js";
+import { peekMessages, type PeekOptions } from "./peek.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
 import { type ServerInfo, serverInfo } from "./server-info.js";
+import type { StoredMessage } from "./stored-message.js";
 import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
 import { TidemarkError } from "./tidemark-error.js";
 import { unaryCall } from "./unary-call.js";
@@ -128,6 +135,34 @@ export class Admin {
   async server(): Promise<ServerInfo> {
     const response = await unaryCall<GetServerInfoResponse>(this.connection, this.patienceMs, (done) => this.stub.getServerInfo({}, done));
     return serverInfo(present(response.server, "server"));
+  }
+
+  /**
+   * Messages of a queue, by offset, without leasing or settling any. Goes on until the end of the queue or the limit is reached.
+   * Throws CHUNK_CORRUPT where the broker's disk has lost messages; `metadata.last` is the offset to go on behind.
+   */
+  peek(queue: string, options: PeekOptions = {}): AsyncIterable<StoredMessage> {
+    return peekMessages(queue, options, (request) =>
+      unaryCall<PeekMessagesResponse>(this.connection, this.patienceMs, (done) => this.stub.peekMessages(request, done)),
+    );
+  }
+
+  /** The events in a queue, by name: how many messages there are of each, and who takes them. */
+  events(queue: string): AsyncIterable<EventInfo> {
+    return pages(async (pageToken) => {
+      const request = { queue, pageSize: 0, pageToken };
+      const response = await unaryCall<ListEventsResponse>(this.connection, this.patienceMs, (done) => this.stub.listEvents(request, done));
+      return { entries: response.events.map(eventInfo), nextPageToken: response.nextPageToken };
+    });
+  }
+
+  /** The dead letters of a subscriber, by offset. Throws CHUNK_CORRUPT before one that the broker's disk has lost. */
+  deadLetters(queue: string, subscriber: string, filter: DeadLetterFilter = {}): AsyncIterable<DeadLetterInfo> {
+    return pages(async (pageToken) => {
+      const request = { queue, subscriber, filter: wireFilter(filter), pageSize: 0, pageToken, textView: false, omitPayload: filter.omitPayload ?? false };
+      const response = await unaryCall<ListDeadLettersResponse>(this.connection, this.patienceMs, (done) => this.stub.listDeadLetters(request, done));
+      return { entries: response.deadLetters.map(deadLetterInfo), nextPageToken: response.nextPageToken };
+    });
   }
 
   private get stub(): Connection["admin"] {

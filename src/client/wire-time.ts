@@ -16,3 +16,10 @@ export function durationFromMs(ms: number): Duration {
 export function timestampToDate(timestamp: Timestamp): Date {
   return new Date(Number(timestamp.seconds) * 1_000 + Math.trunc(timestamp.nanos / 1e6));
 }
+
+/** A point in time as a timestamp. */
+export function dateToTimestamp(date: Date): Timestamp {
+  const ms = date.getTime();
+  const seconds = Math.floor(ms / 1_000);
+  return { seconds: BigInt(seconds), nanos: (ms - seconds * 1_000) * 1e6 };
+}

@@ -1,0 +1,26 @@
+import { InvalidArgumentError } from "commander";
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const AGO = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
+const TIME = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:?\d{2})?)?$/;
+
+/**
+ * A point in time as an option's value: how long ago (`90s`, `10m`, `2h`, `1d`), or a date with or without a time, local unless it
+ * names a zone.
+ */
+export function timePoint(text: string): Date {
+  const [, amount, unit = ""] = AGO.exec(text) ?? [];
+  if (amount !== undefined) return valid(new Date(Date.now() - Number(amount) * (UNIT_MS[unit] ?? NaN)));
+  const [, date, time = "00:00", zone = ""] = TIME.exec(text) ?? [];
+  if (date === undefined) throw invalid();
+  return valid(new Date(`${date}T${time}${zone}`));
+}
+
+function valid(time: Date): Date {
+  if (Number.isNaN(time.getTime())) throw invalid();
+  return time;
+}
+
+function invalid(): InvalidArgumentError {
+  return new InvalidArgumentError("It must be how long ago (90s, 10m, 2h, 1d) or a time (2026-11-24, 2026-11-24T08:30, 2026-11-24T08:30:00Z).");
+}

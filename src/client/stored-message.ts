@@ -1,0 +1,32 @@
+import type { Message } from "../../generated/tidemark/v1/message.js";
+import { safeNumber } from "./safe-number.js";
+import { timestampToDate } from "./wire-time.js";
+
+/** A message as it lies in a queue: looked at, not delivered. */
+export interface StoredMessage {
+  /** Its place in the queue, from 1. */
+  readonly offset: number;
+  /** Empty in a dead letter whose message could not be read any more. */
+  readonly event: string;
+  readonly payload: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Empty: the publisher named none. */
+  readonly messageId: string;
+  /** Empty: the publisher named none. */
+  readonly orderingKey: string;
+  /** Undefined if the broker did not say. */
+  readonly publishTime: Date | undefined;
+}
+
+export function storedMessage(message: Message): StoredMessage {
+  const { event, payload, headers, messageId, orderingKey, publishTime } = message;
+  return {
+    offset: safeNumber(message.offset, "offset"),
+    event,
+    payload,
+    headers,
+    messageId,
+    orderingKey,
+    publishTime: publishTime === undefined ? undefined : timestampToDate(publishTime),
+  };
+}
