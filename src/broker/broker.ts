@@ -145,7 +145,7 @@ export class Broker implements BrokerApi, BrokerView {
   async purgeQueue({ queue: name, queueId, throughOffset, dryRun }: PurgeRequest): Promise<PurgeOutcome> {
     const queue = await this.existing(name);
     if (queueId !== "" && queue.id !== queueId) {
-      throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} is now incarnation ${queue.id}, not ${queueId}; nothing was purged`, { field: "queue_id", value: queueId, limit: queue.id });
+      throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} is now incarnation ${queue.id}, not ${queueId}; nothing was purged`, { field: "queue_id", value: queueId, queue_id: queue.id });
     }
     const outcome = await queue.purge(throughOffset, dryRun);
     if (!dryRun) this.parts.journal.info("queue purged", { queue: name, queueId: queue.id, ...outcome });
