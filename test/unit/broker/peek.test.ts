@@ -103,6 +103,17 @@ describe("peeking", () => {
     expect(await peek()).to.deep.equal({ parts: [], nextOffset: 0, firstOffset: 5, headOffset: 4 });
   });
 
+  it("shows nothing of what was purged, also inside a chunk, nor counts it by event", async () => {
+    await bench.accepted(["a", "b", "a", "b"].map((event) => ({ event })));
+    bench.clock.advance(LIMITS.eventIndexAgeMs);
+    await bench.broker.listEvents("orders", undefined, 10);
+    await bench.broker.purgeQueue({ queue: "orders", queueId: "", throughOffset: offset(2), dryRun: false });
+    for (const start of [from(1), { kind: "earliest" } as const, last(9)]) expect(await offsets({ start }), start.kind).to.deep.equal([3, 4]);
+    expect(await offsets({ start: last(9), events: ["a"] })).to.deep.equal([3]);
+    bench.clock.advance(LIMITS.eventIndexAgeMs);
+    expect((await bench.broker.listEvents("orders", undefined, 10)).map(({ event, messageCount }) => [event, messageCount])).to.deep.equal([["a", 1], ["b", 1]]);
+  });
+
   it("refuses an offset beyond the next one, with the range", async () => {
     await bench.publishMany(3);
     expect(await offsets({ start: from(4) })).to.deep.equal([]);
