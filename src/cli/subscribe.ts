@@ -8,6 +8,7 @@ import { Output } from "./output.js";
 
 interface SubscribeFlags {
   readonly subscriber?: string;
+  readonly exclusive?: boolean;
   readonly from?: From;
   readonly count?: number;
   readonly untilHead?: boolean;
@@ -21,6 +22,8 @@ Examples:
   tidemark subscribe orders --from earliest           all that are there, then new ones
   tidemark subscribe orders 'order.*' --subscriber billing
                                                       go on where billing left off
+  tidemark subscribe orders --subscriber ledger --exclusive
+                                                      one at a time: stand by while another one works
   tidemark subscribe orders --subscriber billing --no-ack --count 5
                                                       look at the next five, leave them where they are
   tidemark subscribe orders --from earliest --until-head | jq .payload
@@ -36,6 +39,7 @@ export function addSubscribe(program: Command): void {
     .argument("<queue>", "the queue; it is made if it does not exist")
     .argument("[events...]", "event filters: order.created, order.* (one token), order.** (one or more); default: every event")
     .option("-s, --subscriber <name>", "a durable name: the broker remembers what it has read")
+    .option("-x, --exclusive", "let one client of the subscriber work at a time: the others stand by and take over; needs --subscriber")
     .option("--from <where>", "where a new subscriber begins: earliest, latest, or an offset (default: earliest with a name, latest without)", fromPosition)
     .option("-n, --count <number>", "leave after so many messages", positiveInteger)
     .option("-u, --until-head", "leave when everything that is there now has come")
@@ -43,6 +47,7 @@ export function addSubscribe(program: Command): void {
     .option("--no-ack", "leave the messages unread for the subscriber: they come again")
     .addHelpText("after", EXAMPLES)
     .action(async (queue: string, events: string[], flags: SubscribeFlags, command: Command) => {
+      if (flags.exclusive === true && flags.subscriber === undefined) throw new UsageError("--exclusive is for a durable name that several clients use; say which with --subscriber");
       if (!flags.ack && flags.untilHead === true) {
         throw new UsageError("--until-head waits until all messages are acknowledged and cannot go with --no-ack; use --count");
       }
@@ -82,6 +87,7 @@ function optionsOf(
     signal,
     onEvent,
     ...(flags.subscriber !== undefined && { subscriber: flags.subscriber }),
+    ...(flags.exclusive === true && { exclusive: true }),
     ...(flags.from !== undefined && { from: flags.from }),
     ...(flags.laneDepth !== undefined && { maxInFlightPerLane: flags.laneDepth }),
     // No more than will be shown: what else came would have to be given back.
@@ -128,6 +134,7 @@ class Notes {
       case "opened":
         if (this.greeted) this.output.note(paint("good", "connected again"));
         else if (this.output.isTerminal) this.output.note(this.greeting(event));
+        if (event.standby && this.output.isTerminal) this.output.note(paint("dim", "standing by: another client of this subscriber works; its messages come here when it is gone"));
         this.greeted = true;
         this.away = false;
         break;
@@ -148,7 +155,9 @@ class Notes {
         this.output.note(paint("warning", event.error.message));
         break;
       case "notice":
-        if (!EXPECTED_NOTICES.has(event.reason)) this.output.note(paint("dim", `${event.reason.toLowerCase().replaceAll("_", " ")}: ${event.detail}`));
+        if (event.reason === "TAKEN_OVER") {
+          if (this.output.isTerminal) this.output.note(paint("good", "taken over: the client that worked has gone"));
+        } else if (!EXPECTED_NOTICES.has(event.reason)) this.output.note(paint("dim", `${event.reason.toLowerCase().replaceAll("_", " ")}: ${event.detail}`));
         break;
       case "heartbeat":
       case "recalled":

@@ -9,6 +9,8 @@ export function openedEvent(frame: SessionOpened): SubscriptionEvent {
   return {
     type: "opened",
     sessionId: frame.sessionId,
+    queueId: frame.queueId,
+    standby: frame.standby,
     created: frame.created,
     committedOffset: safeNumber(frame.committedOffset, "committed_offset"),
     headOffset: safeNumber(frame.headOffset, "head_offset"),

@@ -1,4 +1,5 @@
 import { AckMode, type OpenSession, Sharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
+import type { OffsetRange } from "../../generated/tidemark/v1/message.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { durationFromMs } from "./wire-time.js";
 
@@ -6,8 +7,14 @@ import { durationFromMs } from "./wire-time.js";
 export interface ResumePoint {
   /** Of an ephemeral subscription: everything up to it is done. Undefined: the broker knows by itself. */
   readonly afterOffset: number | undefined;
-  /** The incarnation of the queue that `afterOffset` belongs to; empty: any. */
+  /** The incarnation of the queue that `afterOffset` and `done` belong to; empty: any. */
   readonly queueId: string;
+  /** The session before, which the broker may still take for alive; empty: none. */
+  readonly replacesSessionId: string;
+  /** What was acked in it and may not be on disk. */
+  readonly done: readonly OffsetRange[];
+  /** A session was open before, so the broker knows the position. */
+  readonly isKnown: boolean;
   /** Messages done so far, which count for `stop`. */
   readonly doneCount: number;
 }
@@ -25,18 +32,18 @@ export function openSession(queue: string, clientId: string, options: SubscribeO
     stop: stopOf(options, resume.doneCount),
     textView: false,
     clientId,
-    processedThrough: undefined,
+    processedThrough: options.processedThrough === undefined || resume.isKnown ? undefined : BigInt(options.processedThrough),
     maxInFlightPerLane: options.maxInFlightPerLane ?? 0,
-    queueId: resume.queueId,
-    sharing: Sharing.UNSPECIFIED,
+    queueId: options.queueId ?? resume.queueId,
+    sharing: options.exclusive === true ? Sharing.EXCLUSIVE : Sharing.UNSPECIFIED,
     heartbeat: options.heartbeatMs === undefined ? undefined : durationFromMs(options.heartbeatMs),
     clientTimeout: undefined,
     maxBatchMessages: 0,
     maxBatchBytes: 0n,
     requiredCapabilities: [],
     labels: {},
-    done: [],
-    replacesSessionId: "",
+    done: [...resume.done],
+    replacesSessionId: resume.replacesSessionId,
   };
 }
 

@@ -14,6 +14,7 @@ import {
 import type { Connection } from "./connection.js";
 import { Delivery, type LeaseHolder, type Verdict } from "./delivery.js";
 import { enumName } from "./enum-name.js";
+import { FinishedOffsets } from "./finished-offsets.js";
 import { gapEvent, heartbeatEvent, noticeEvent } from "./frame-event.js";
 import { LaneHolds } from "./lane-holds.js";
 import { OwedOffsets } from "./owed-offsets.js";
@@ -51,6 +52,8 @@ export class Session implements LeaseHolder {
   private readonly laneDepth: number;
   private readonly held = new Set<Delivery>();
   private readonly owed: OwedOffsets;
+  /** What the application has acked and this session may not have got to the disk. */
+  readonly finished = new FinishedOffsets();
   private readonly recalled = new WeakSet<Delivery>();
   /** Undefined while no more than one message of a lane is in this client's hands. */
   private laneHolds: LaneHolds | undefined;
@@ -63,13 +66,12 @@ export class Session implements LeaseHolder {
   private ackTimeoutMs = DEFAULT_ACK_TIMEOUT_MS;
   private failure: TidemarkError | undefined;
   private lastOffset = 0;
-  private committedOffset = 0;
   private countDone = 0;
   private readonly overWaiters: (() => void)[] = [];
   private isOver = false;
   private wasOpened = false;
   /** Settles went out without a request id since the last one with: they are not known to be on disk. */
-  private unconfirmed = false;
+  private owesAnswer = false;
   /** The stream comes to its end, so every settle has to be confirmed: its OK alone says nothing about the disk. */
   private ending = false;
 
@@ -108,7 +110,7 @@ export class Session implements LeaseHolder {
    */
   get doneThrough(): number | undefined {
     if (!this.wasOpened) return undefined;
-    let through = Math.max(this.lastOffset, this.committedOffset);
+    let through = Math.max(this.lastOffset, this.finished.committedOffset);
     for (const delivery of this.held) through = Math.min(through, delivery.offset - 1);
     for (const offset of this.owed.values()) through = Math.min(through, offset - 1);
     return through;
@@ -188,6 +190,7 @@ export class Session implements LeaseHolder {
       this.owed.add(delivery.offset);
       this.laneHolds?.begin(delivery.orderingKey, this.listener.takeBehind(delivery));
     } else this.countDone++;
+    if (verdict.kind === "ack") this.finished.add(delivery.offset);
     this.collector.add(delivery, verdict);
     if (this.collector.size >= RANGES_MAX) this.flush();
     this.scheduleFlush();
@@ -205,10 +208,10 @@ export class Session implements LeaseHolder {
   }
 
   private flush(): void {
-    if (!this.writable || (this.collector.isEmpty && !(this.ending && this.unconfirmed))) return;
+    if (!this.writable || (this.collector.isEmpty && !(this.ending && this.owesAnswer))) return;
     const requestId = this.waiters.sealRequest(this.ending || this.laneHolds?.awaitsAnswer === true);
     this.laneHolds?.sent(requestId);
-    this.unconfirmed = requestId === 0n;
+    this.owesAnswer = requestId === 0n;
     this.write({ $case: "settle", value: this.collector.take() }, requestId);
   }
 
@@ -252,7 +255,7 @@ export class Session implements LeaseHolder {
       case "goingAway":
         return this.listener.goingAway(frame.value);
       case "heartbeat":
-        this.committedOffset = safeNumber(frame.value.committedOffset, "committed_offset");
+        this.finished.confirmThrough(frame.value.committedOffset);
         return this.listener.event(heartbeatEvent(frame.value));
       case "gap":
         return this.listener.event(gapEvent(frame.value));
@@ -263,7 +266,7 @@ export class Session implements LeaseHolder {
 
   private onOpened(opened: SessionOpened): void {
     this.wasOpened = true;
-    this.committedOffset = safeNumber(opened.committedOffset, "committed_offset");
+    this.finished.confirmThrough(opened.committedOffset);
     if (opened.ordered && this.laneDepth > 1) this.laneHolds = new LaneHolds();
     if (opened.ackTimeout !== undefined) this.ackTimeoutMs = durationToMs(opened.ackTimeout);
     this.watch.opened(opened.heartbeat === undefined ? undefined : durationToMs(opened.heartbeat), this.ackTimeoutMs);
@@ -286,11 +289,13 @@ export class Session implements LeaseHolder {
     });
     if (this.auto) this.countDone += deliveries.length;
     this.owed.cameAgain(deliveries);
+    for (const { offset } of deliveries) this.finished.delete(offset);
     this.listener.deliveries(this.laneHolds?.sift(deliveries) ?? deliveries);
   }
 
   private onResult(result: SettleResult): void {
     for (const failure of result.failures) {
+      if (failure.range !== undefined) this.finished.deleteRange(failure.range);
       if (this.waiters.fail(failure) || failure.range === undefined) continue;
       const firstOffset = safeNumber(failure.range.first, "first");
       const lastOffset = Math.max(firstOffset, safeNumber(failure.range.last, "last"));
@@ -299,9 +304,11 @@ export class Session implements LeaseHolder {
     this.waiters.confirm(result.requestIds);
     const released = this.laneHolds?.answered(result.requestIds) ?? [];
     if (released.length > 0) this.listener.deliveries(released);
+    this.finished.confirmThrough(result.committedOffset);
   }
 
   private onRecall({ ranges, cause }: Recall): void {
+    for (const range of ranges) this.finished.deleteRange(range);
     const recalled = new Set<Delivery>();
     for (const delivery of this.held) {
       if (ranges.some((range) => rangeHolds(range, delivery.batchId, delivery.offset))) recalled.add(delivery);

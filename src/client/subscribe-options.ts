@@ -16,6 +16,23 @@ export interface SubscribeOptions {
    */
   readonly from?: "earliest" | "latest" | { readonly afterOffset: number };
   /**
+   * One client of the subscriber works, the others stand by (the `opened` event says so), and when it goes, the one that has
+   * stood by longest takes over at once (a notice TAKEN_OVER). All clients of a subscriber have to say the same. Default:
+   * false, all of them work side by side.
+   */
+  readonly exclusive?: boolean;
+  /**
+   * For an application that keeps its position in its own database: everything up to this offset is done, from 0. Said until
+   * the subscription is open for the first time; from then on acks say it. Needs `subscriber`, `exclusive` and `queueId`. Less
+   * than what was settled before ends the subscription with CLIENT_BEHIND. Default: none.
+   */
+  readonly processedThrough?: number;
+  /**
+   * The incarnation of the queue that is meant, from `client.admin.queue` or an `opened` event. Another one, since the queue was
+   * deleted and made again, ends the subscription with QUEUE_ID_MISMATCH. Default: any.
+   */
+  readonly queueId?: string;
+  /**
    * "explicit": a message is done when the application says so; what it does not settle comes again. "auto": it is done when
    * it was sent, so it comes at most once. Default: "explicit".
    */
@@ -59,6 +76,10 @@ export type SubscriptionEvent =
   | {
       readonly type: "opened";
       readonly sessionId: string;
+      /** The identity of this incarnation of the queue, for `SubscribeOptions.queueId`. */
+      readonly queueId: string;
+      /** Another client of an exclusive subscriber works; this one takes over when it is gone. */
+      readonly standby: boolean;
       /** The subscriber did not exist before: a typo in its name shows here. */
       readonly created: boolean;
       /** Everything up to it is settled or filtered out. */
@@ -83,7 +104,7 @@ export type SubscriptionEvent =
     }
   /** Retention dropped messages that this subscriber had not read. */
   | { readonly type: "gap"; readonly firstOffset: number; readonly lastOffset: number; readonly matchingCount: number }
-  /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, …), `detail` for people. */
+  /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, TAKEN_OVER, …), `detail` for people. */
   | { readonly type: "notice"; readonly reason: string; readonly detail: string }
   /**
    * The application has these in hand, and an earlier message of their ordering key came back, for `cause`: stop working on

@@ -1,11 +1,12 @@
 import { performance } from "node:perf_hooks";
+import type { OffsetRange } from "../../generated/tidemark/v1/message.js";
 import type { GoingAway, SessionOpened } from "../../generated/tidemark/v1/subscribe.js";
 import { backoffMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import type { Delivery } from "./delivery.js";
 import { DeliveryQueue } from "./delivery-queue.js";
 import { openedEvent } from "./frame-event.js";
-import { openSession } from "./open-session.js";
+import { openSession, type ResumePoint } from "./open-session.js";
 import { Session, type SessionListener } from "./session.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { isPassing, TidemarkError } from "./tidemark-error.js";
@@ -42,6 +43,10 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
   /** Of an ephemeral subscription, once it was open: where the next session goes on. */
   private resumeAfter: number | undefined;
   private queueId = "";
+  /** The last session that was open, and what it could do; undefined: none was. */
+  private lastSession: { readonly id: string; readonly capabilities: readonly string[] } | undefined;
+  /** What was acked in it and may not be on disk: said to the next one. */
+  private done: readonly OffsetRange[] = [];
   /** What a broker that goes away asked for; undefined: nothing. */
   private awayUntilMs: number | undefined;
   private reopenTimer: NodeJS.Timeout | undefined;
@@ -139,13 +144,23 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
     this.awayUntilMs = undefined;
     this.paused = false;
     this.openedMs = undefined;
-    const resume = { afterOffset: this.resumeAfter, queueId: this.resumeAfter === undefined ? "" : this.queueId, doneCount: this.doneCount };
-    const frame = openSession(this.queueName, this.clientId, this.options, resume);
+    const frame = openSession(this.queueName, this.clientId, this.options, this.resumePoint());
     this.session = new Session(this.connection, frame, this.auto, this.options.extendLeases ?? true, this.listener);
+  }
+
+  /** Offsets mean nothing without their queue; a broker that does not know a field would refuse it. */
+  private resumePoint(): ResumePoint {
+    const { lastSession, resumeAfter, doneCount } = this;
+    const replacesSessionId = lastSession?.capabilities.includes("replace-session") === true ? lastSession.id : "";
+    const done = lastSession?.capabilities.includes("done-at-open") === true ? this.done : [];
+    const queueId = resumeAfter !== undefined || done.length > 0 ? this.queueId : "";
+    return { afterOffset: resumeAfter, queueId, doneCount, replacesSessionId, done, isKnown: lastSession !== undefined };
   }
 
   private onOpened(frame: SessionOpened): void {
     this.queueId = frame.queueId;
+    this.lastSession = { id: frame.sessionId, capabilities: frame.capabilities };
+    this.done = [];
     this.openedMs = performance.now();
     this.options.onEvent?.(openedEvent(frame));
   }
@@ -183,12 +198,17 @@ export class Subscription implements AsyncIterableIterator<Delivery, undefined, 
     this.doneCount += session.doneCount;
     // The leases went with the stream. What came without leases is the application's all the same.
     if (!this.auto) this.queue.take();
-    if (this.state === "draining" || this.isLastSession(error)) {
+    // What was done belongs to a queue that is gone; the subscriber begins on the new one.
+    const isStale = error?.reason === "QUEUE_ID_MISMATCH" && this.options.queueId === undefined && this.done.length > 0;
+    if (isStale) this.done = [];
+    if (this.state === "draining" || (!isStale && this.isLastSession(error))) {
       // A stream that breaks while it drains is as good as drained: what was held comes again for whoever opens the next.
       this.finish(error !== undefined && !isPassing(error) ? error : undefined);
       return;
     }
     if ((this.options.subscriber ?? "") === "") this.resumeAfter = session.doneThrough ?? this.resumeAfter;
+    // A session that was never open has taken nothing over from the one before.
+    else if (session.doneThrough !== undefined) this.done = session.finished.runs();
     this.reopenLater(error ?? new TidemarkError("UNAVAILABLE", "", "the broker ended the stream"));
   }
 

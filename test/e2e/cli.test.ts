@@ -123,6 +123,25 @@ describe("the command line", function () {
       expect(second.map(({ attempt, delivery_count: deliveries, cause }) => [attempt, deliveries, cause])).to.deep.equal([[1, 1, "RELEASED"], [1, 1, "RELEASED"]]);
     });
 
+    it("works alone with --exclusive: another one stands by, and takes over when it leaves", async () => {
+      const stubs = await server.connect();
+      const command = ["subscribe", "alone", "--subscriber", "ledger", "--exclusive"];
+      const first = start(command);
+      await until("the first is there", DEADLINE_MS, async () => (await tidemark(["client", "list", "--queue", "alone"])).out.includes('"standby":false'));
+      const second = start(command);
+      await until("the second stands by", DEADLINE_MS, async () => (await tidemark(["client", "list", "--queue", "alone"])).out.includes('"sharing":"EXCLUSIVE","standby":true'));
+      await stubs.publish("alone", { event: "a.b" });
+      await until("the first has shown it", DEADLINE_MS, () => first.lines.length === 1);
+      first.child.kill("SIGINT");
+      expect((await first.ended).code).to.equal(0);
+      await stubs.publish("alone", { event: "a.b" });
+      await until("the second has shown the next", DEADLINE_MS, () => second.lines.length === 1);
+      expect(second.lines[0]).to.include({ offset: 2 });
+      const shared = await tidemark(["subscribe", "alone", "--subscriber", "ledger", "--count", "1"]);
+      expect(shared.code).to.not.equal(0);
+      expect(shared.err).to.contain("SHARING_EXCLUSIVE");
+    });
+
     it("leaves no lease behind on Ctrl-C, and takes that for no failure", async () => {
       await tidemark(["publish", "leave", "a.b", "--lines"], "1\n2\n");
       const run = start(["subscribe", "leave", "--subscriber", "s"]);
@@ -231,6 +250,7 @@ describe("the command line", function () {
       [["subscribe", "q", "--from", "tomorrow"], /^tidemark: .*earliest, latest/],
       [["subscribe", "q", "--count", "0"], /^tidemark: .*whole number/],
       [["subscribe", "q", "--no-ack", "--until-head"], /^tidemark: --until-head waits/],
+      [["subscribe", "q", "--exclusive"], /^tidemark: --exclusive is for a durable name/],
       [["sbscribe", "q"], /^tidemark: unknown command 'sbscribe'\n\(Did you mean subscribe\?\)\n$/],
     ];
     const outcomes = await Promise.all(cases.map(([args]) => tidemark(args)));

@@ -274,6 +274,34 @@ describe("the client against a server", () => {
     expect(await ending).to.include({ code: "NOT_FOUND", reason: "QUEUE_DELETED" });
   });
 
+  it("works alone on an exclusive subscriber, and the one that stood by takes over", async () => {
+    const events: SubscriptionEvent[] = [];
+    const options = { subscriber: "ledger", exclusive: true };
+    await Promise.all([1, 2, 3].map((payload) => publish("orders", "e", String(payload))));
+    const worker = client.subscribe("orders", options);
+    const [one] = await take(worker, 2);
+    const standby = client.subscribe("orders", { ...options, onEvent: (event) => events.push(event) });
+    const next = take(standby, 2);
+    await until("the second stands by", DEADLINE_MS, () => events.some((event) => event.type === "opened" && event.standby));
+    expect(await failureOf(client.subscribe("orders", { subscriber: "ledger" }).next())).to.include({ code: "FAILED_PRECONDITION", reason: "SHARING_MISMATCH" });
+    await one!.settle({ kind: "ack" });
+    await worker.close();
+    expect((await next).map(({ offset, deliveryCount }) => [offset, deliveryCount])).to.deep.equal([[2, 1], [3, 1]]);
+    expect(events.some((event) => event.type === "notice" && event.reason === "TAKEN_OVER")).to.equal(true);
+  });
+
+  it("goes on from the position that the application keeps, and is told when that is lost", async () => {
+    await Promise.all([1, 2, 3, 4].map((payload) => publish("orders", "e", String(payload))));
+    const { queueId } = await client.admin.queue("orders");
+    const options = { subscriber: "ledger", exclusive: true, queueId };
+    const subscription = client.subscribe("orders", { ...options, processedThrough: 2 });
+    expect((await take(subscription, 2)).map(({ offset }) => offset)).to.deep.equal([3, 4]);
+    await subscription.close();
+    const forgetful = await failureOf(client.subscribe("orders", { ...options, processedThrough: 1 }).next());
+    expect(forgetful).to.include({ code: "FAILED_PRECONDITION", reason: "CLIENT_BEHIND" });
+    expect(forgetful.metadata).to.include({ value: "1", settled_through: "2" });
+  });
+
   it("leaves no lease behind when the loop is left", async () => {
     await Promise.all(Array.from({ length: 5 }, () => publish("orders", "e")));
     for await (const delivery of client.subscribe("orders", { subscriber: "s" })) {
@@ -328,6 +356,23 @@ describe("the client when the server goes away", function () {
     expect((await later).offset).to.equal(4);
     const again = await take(subscription, 3);
     expect(again.map(({ offset }) => offset)).to.deep.equal([2, 3, 4]);
+    for (const delivery of again) delivery.ack();
+    await subscription.close();
+    expect(await rest(client, "orders", { subscriber: "s" })).to.deep.equal([]);
+  });
+
+  it("does not see again what it acked before a kill, whether or not it heard that it was stored", async () => {
+    const count = 500;
+    await client.publishBatch("orders", Array.from({ length: count }, (_, i) => ({ event: "e", payload: String(i) })));
+    const subscription = client.subscribe("orders", { subscriber: "s", onEvent });
+    const first = await take(subscription, count);
+    // The server dies with these acks on their way, in its memory or on its disk.
+    for (const delivery of first.slice(0, 300)) delivery.ack();
+    await server.kill();
+    await until("the break is noticed", DEADLINE_MS, () => events.some(({ type }) => type === "reconnecting"));
+    await restart();
+    const again = await take(subscription, count - 300);
+    expect(again.map(({ offset }) => offset)).to.deep.equal(Array.from({ length: count - 300 }, (_, i) => 301 + i));
     for (const delivery of again) delivery.ack();
     await subscription.close();
     expect(await rest(client, "orders", { subscriber: "s" })).to.deep.equal([]);

@@ -121,7 +121,7 @@ export class InLanes implements DeliveryOrder {
     done.addAll(claimed);
     for (const at of this.lanes.handedOutOffsets()) done.remove(at, at);
     done.remove(offset(1), this.floor);
-    for (const lane of this.lanes.values()) if (lane.entries.length === 0) this.handingOut.mayResume(lane);
+    this.handingOut.claimed();
     this.state.change();
   }
 

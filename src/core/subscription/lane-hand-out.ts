@@ -2,6 +2,7 @@ import { offset, type MonotonicMs, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
 import type { Return } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
+import { LaneClaims } from "./lane-claims.js";
 import type { Lane, LaneEntry, Lanes } from "./lanes.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ResumableLanes } from "./resumable-lanes.js";
@@ -41,6 +42,7 @@ export class LaneHandOut {
   private readonly fullHolders = new Map<SessionState, Set<Lane>>();
   /** Lanes whose next message is suspect and waits for a session with nothing in flight. */
   private readonly suspects = new Set<Lane>();
+  private readonly claims: LaneClaims;
   /** Where the last sweep was in the log: the next one mostly goes on nearby. */
   private lastSwept: Offset | undefined;
   /** Lanes whose next message goes out when the cursor with its new count is durable. */
@@ -58,6 +60,7 @@ export class LaneHandOut {
     private readonly forget: (message: Offset) => void,
   ) {
     this.turns = new SessionTurns(state);
+    this.claims = new LaneClaims(state, lanes);
   }
 
   get awaitsCursor(): boolean {
@@ -107,7 +110,7 @@ export class LaneHandOut {
     this.turns.begin();
     this.resumeSuspects();
     this.resumeCounted();
-    if (this.lanes.isEmpty) state.passDone();
+    this.claims.passNew();
     state.passFiltered();
     const behind = this.sweep();
     const fresh = this.takeNew(waitingRetries);
@@ -174,8 +177,9 @@ export class LaneHandOut {
       if (at >= this.state.next) return true;
       const lane = this.lanes.get(chunk.laneHash?.[index] ?? 0n);
       if (lane === undefined || !this.candidates.has(lane) || at < lane.resumeFrom) continue;
-      if (lane.entries.length === 0 && this.state.done.has(at)) {
-        this.settleDone(at);
+      if (lane.entries.length === 0 && this.claims.holds(lane.hash, at)) {
+        this.forget(at);
+        this.claims.settle(at);
         this.lanes.settleBehind(lane, at);
         if (lane.behind === 0) this.candidates.delete(lane);
         continue;
@@ -225,8 +229,8 @@ export class LaneHandOut {
       return true;
     }
     const begun = lane === undefined;
-    if (begun && this.state.done.has(at)) {
-      this.settleDone(at);
+    if (begun && this.claims.holds(hash, at)) {
+      this.claims.settle(at);
       return true;
     }
     lane ??= this.lanes.begin(hash, at, 0);
@@ -236,13 +240,10 @@ export class LaneHandOut {
     return placing !== "no room";
   }
 
-  /** A client had finished it before, and nothing before it in its lane is unsettled. */
-  private settleDone(at: Offset): void {
-    const { state } = this;
-    this.forget(at);
-    state.done.remove(at, at);
-    state.noteSettled(at);
-    state.change();
+  /** Clients have claimed something: lanes with nothing in flight are looked at for it. */
+  claimed(): void {
+    this.claims.made();
+    for (const lane of this.lanes.values()) if (lane.entries.length === 0) this.mayResume(lane);
   }
 
   private place(lane: Lane, loaded: LoadedChunk, index: number, at: Offset): Placing {
@@ -329,7 +330,7 @@ export class LaneHandOut {
       return false;
     }
     this.returns.delete(at);
-    this.state.done.remove(at, at);
+    this.claims.handedOut(lane.hash, at);
     open.entries.push(this.lanes.handOut(lane, at, session, lane.behind > 0));
     return true;
   }

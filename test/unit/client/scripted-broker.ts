@@ -90,15 +90,17 @@ export function stored(frame: PublishStreamRequest, firstOffset: number): { resu
   };
 }
 
-export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; committedOffset?: number; ordered?: boolean } = {}): SubscribeResponse {
-  const { ackTimeoutMs = 60_000, heartbeatMs = 15_000, committedOffset = 0, ordered = false } = fields;
+export function opened(
+  fields: { ackTimeoutMs?: number; heartbeatMs?: number; committedOffset?: number; ordered?: boolean; sessionId?: string; queueId?: string; capabilities?: string[] } = {},
+): SubscribeResponse {
+  const { ackTimeoutMs = 60_000, heartbeatMs = 15_000, committedOffset = 0, ordered = false, sessionId = "s1", queueId = "q1", capabilities = [] } = fields;
   const duration = (ms: number) => ({ seconds: BigInt(Math.trunc(ms / 1_000)), nanos: (ms % 1_000) * 1e6 });
   return {
     frame: {
       $case: "opened",
       value: {
-        sessionId: "s1",
-        queueId: "q1",
+        sessionId,
+        queueId,
         committedOffset: BigInt(committedOffset),
         headOffset: 0n,
         backlogCount: 0n,
@@ -111,7 +113,7 @@ export function opened(fields: { ackTimeoutMs?: number; heartbeatMs?: number; co
         maxAttempts: 10,
         created: true,
         standby: false,
-        capabilities: [],
+        capabilities,
         maxMessageBytes: 0n,
         maxUnsettledCount: 0n,
       },

@@ -186,13 +186,34 @@ describe("what a client had finished", () => {
     expect(harness.machine.counts().committedOffset).to.equal(0);
   });
 
-  it("is settled in a lane as soon as what was before it is", () => {
+  for (const [where, keys] of [["behind it in its lane", [1, 1, 1]], ["in the log behind a lane that is settled by then", [1, ...Array.from({ length: 20 }, (_, i) => i + 2), 1, 1]]] as const) {
+    it(`comes again after an unsettled one, when it is ${where}`, () => {
+      const harness = new SubscriptionHarness(ORDERED);
+      harness.publishInLanes(...keys.map((lane) => ["made", lane] as const));
+      const second = keys.length - 1;
+      harness.open("a", { flow: { maxMessages: 1, maxBytes: 1_000, paused: false } }, { done: [run(second)] });
+      for (let at = 1; at <= keys.length; at++) harness.ack("a", at);
+      expect(harness.offsetsReceived()).to.deep.equal(keys.map((_, i) => i + 1));
+    });
+  }
+
+  it("is settled in a lane whose earlier messages came back and are claimed as well", () => {
     const harness = new SubscriptionHarness(ORDERED);
     harness.publishInLanes(...[1, 1, 1].map((lane) => ["made", lane] as const));
-    harness.open("a", {}, { done: [run(2)] });
-    harness.ack("a", 1);
-    expect(harness.offsetsReceived()).to.deep.equal([1, 3]);
-    expect(harness.machine.counts().committedOffset).to.equal(2);
+    harness.open("a", { maxInFlightPerLane: 3 }, { done: [run(3)] });
+    expect(harness.offsetsReceived()).to.deep.equal([1, 2, 3]);
+    harness.end("a");
+    harness.open("b", { maxInFlightPerLane: 3 }, { done: [run(1, 2)] });
+    expect(harness.offsetsReceived("b")).to.deep.equal([3]);
+  });
+
+  it("is given up when more lanes hand something out before it is reached than may be unsettled", () => {
+    const harness = new SubscriptionHarness({ ...ORDERED, maxUnsettled: 5 });
+    harness.publishInLanes(...Array.from({ length: 20 }, (_, i) => ["made", i] as const));
+    harness.open("a", {}, { done: [run(20)] });
+    for (let at = 1; at <= 20; at++) harness.ack("a", at);
+    expect(harness.offsetsReceived()).to.include(20);
+    expect(harness.machine.counts().committedOffset).to.equal(20);
   });
 
   it("is forgotten when it goes out behind an unsettled one, so that a later verdict on it stands", () => {
