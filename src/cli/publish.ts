@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
@@ -7,6 +7,7 @@ import { connect, type OutgoingMessage, type Published, type TidemarkClient } fr
 import { type GlobalOptions, headerPair } from "./arguments.js";
 import { CommandFailure, UsageError } from "./failure.js";
 import { Output, ReaderGone } from "./output.js";
+import { Progress } from "./progress.js";
 
 interface PublishOptions {
   readonly file?: string;
@@ -78,7 +79,9 @@ async function publishOne(client: TidemarkClient, output: Output, queue: string,
 }
 
 async function publishLines(client: TidemarkClient, output: Output, queue: string, event: string, options: PublishOptions): Promise<void> {
-  const printer = new OrderedPrinter(queue, output);
+  const size = options.file === undefined ? undefined : await fileSize(options.file);
+  const progress = new Progress(output, "messages", size);
+  const printer = new OrderedPrinter(queue, output, progress);
   await client.connected();
   const input = options.file === undefined ? process.stdin : createReadStream(options.file);
   // The lines end with the stream; what breaks the stream comes here.
@@ -87,7 +90,7 @@ async function publishLines(client: TidemarkClient, output: Output, queue: strin
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
     if (printer.failed) break;
     await client.publishable();
-    printer.add(client.publish(queue, messageOf(event, line, options)));
+    printer.add(client.publish(queue, messageOf(event, line, options)), Buffer.byteLength(line) + 1);
   }
   await printer.finish();
   const { count, unmatched, firstOffset, lastOffset } = printer;
@@ -111,14 +114,16 @@ class OrderedPrinter {
   constructor(
     private readonly queue: string,
     private readonly output: Output,
+    private readonly progress: Progress,
   ) {}
 
   get failed(): boolean {
     return this.failure !== undefined;
   }
 
-  add(publishing: Promise<Published>): void {
-    this.tail = Promise.all([publishing, this.tail]).then(([published]) => this.print(published));
+  /** @param bytes of its line in the input */
+  add(publishing: Promise<Published>, bytes: number): void {
+    this.tail = Promise.all([publishing, this.tail]).then(([published]) => this.print(published, bytes));
     this.tail.catch((error: unknown) => this.fail(error));
   }
 
@@ -128,13 +133,15 @@ class OrderedPrinter {
 
   async finish(): Promise<void> {
     await Promise.allSettled([this.tail]);
+    this.progress.stop();
     if (this.failure === undefined) return;
     if (this.count > 0 && !(this.failure instanceof ReaderGone)) this.output.note(`tidemark: ${messagesInWords(this.count)} published before this failure, the last one is #${this.lastOffset}`);
     throw this.failure;
   }
 
-  private async print(published: Published): Promise<void> {
+  private async print(published: Published, bytes: number): Promise<void> {
     this.count++;
+    this.progress.advance(bytes);
     this.unmatched += countUnmatched([published]);
     this.firstOffset ||= published.offset;
     this.lastOffset = published.offset;
@@ -150,6 +157,16 @@ function messageOf(event: string, payload: Buffer | string, options: PublishOpti
     ...(options.messageId !== undefined && { messageId: options.messageId }),
     ...(options.key !== undefined && { orderingKey: options.key }),
   };
+}
+
+/** Undefined for what is no regular file, such as a pipe: nobody knows its length. */
+async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : undefined;
+  } catch (error) {
+    throw unreadable(path, error);
+  }
 }
 
 async function readPayload(path: string): Promise<Buffer> {

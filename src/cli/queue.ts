@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { QueueInfo, TidemarkClient } from "../client/index.js";
+import type { PurgedQueue, QueueInfo, TidemarkClient } from "../client/index.js";
+import { positiveInteger } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
 import { confirm, type ConfirmationFlags } from "./confirmation.js";
 import { type Listing, writeList } from "./listing.js";
@@ -12,12 +13,13 @@ Examples:
   tidemark queue list
   tidemark queue create payments --ordered            messages of one key are done one after the other
   tidemark queue show payments
+  tidemark queue purge payments --through 4200        drop what is there up to that message
   tidemark queue delete payments --yes
   tidemark queue list --json | jq -r 'select(.message_count > 0).name'`;
 
 /** `tidemark queue`: lists, shows, makes and deletes queues. */
 export function addQueue(program: Command): void {
-  const queue = program.command("queue").summary("list, show, create and delete queues").description("Look at queues, make and delete them.").addHelpText("after", EXAMPLES);
+  const queue = program.command("queue").summary("list, show, create, purge and delete queues").description("Look at queues, make, purge and delete them.").addHelpText("after", EXAMPLES);
   queue
     .command("list")
     .summary("all queues with what is in them")
@@ -43,12 +45,49 @@ export function addQueue(program: Command): void {
       }),
     );
   queue
+    .command("purge")
+    .summary("drop the messages of a queue, settled or not")
+    .description("Drop the messages of a queue, settled or not. Subscribers, dead letters and offsets stay. There is no way back.")
+    .argument("<queue>", "the queue")
+    .option("-t, --through <offset>", "the last offset to drop (default: the last message)", positiveInteger)
+    .option("-n, --dry-run", "only say what would be dropped")
+    .option("-y, --yes", "do not ask")
+    .action((name: string, flags: PurgeFlags, command: Command) => withBroker(command, (client, output) => purgeQueue(client, output, name, flags)));
+  queue
     .command("delete")
     .summary("delete a queue with everything in it")
     .description("Delete a queue with its messages, subscribers and dead letters. There is no way back.")
     .argument("<queue>", "the queue")
     .option("-y, --yes", "do not ask")
     .action((name: string, flags: ConfirmationFlags, command: Command) => withBroker(command, (client, output) => deleteQueue(client, output, name, flags)));
+}
+
+interface PurgeFlags extends ConfirmationFlags {
+  readonly through?: number;
+  readonly dryRun?: boolean;
+}
+
+async function purgeQueue(client: TidemarkClient, output: Output, name: string, { through, dryRun = false, yes }: PurgeFlags): Promise<void> {
+  const { queueId, subscriberCount, clientCount } = await client.admin.queue(name);
+  const counts = await client.admin.purgeQueue(name, { throughOffset: through ?? 0, dryRun: true, queueId });
+  const inside = ({ purgedCount, purgedBytes, throughOffset }: PurgedQueue): string =>
+    `${counted(purgedCount, "message")}, ${bytesText(purgedBytes)}, of queue ${name}${purgedCount === 0 ? "" : ` up to #${throughOffset}`}`;
+  const { paint } = output;
+  const say = (purged: PurgedQueue, words: string): Promise<void> => output.line(output.isTerminal ? words : JSON.stringify(purgeJson(name, queueId, dryRun, purged)));
+  if (dryRun) {
+    await say(counts, `${inside(counts)} would be dropped`);
+    return;
+  }
+  const readers = `${counted(subscriberCount, "subscriber")} with ${counted(clientCount, "client")} connected`;
+  // What was shown, and nothing that came meanwhile, nor a queue that was made under its name.
+  const exactly = { throughOffset: counts.throughOffset, queueId };
+  if (counts.purgedCount > 0) await confirm(output, { ...(yes !== undefined && { yes }) }, `this drops ${inside(counts)}, settled or not, for ${readers}`);
+  const purged = counts.purgedCount > 0 ? await client.admin.purgeQueue(name, exactly) : counts;
+  await say(purged, `${paint("good", "✔")} ${inside(purged)} dropped`);
+}
+
+function purgeJson(queue: string, queueId: string, dryRun: boolean, { purgedCount, purgedBytes, throughOffset }: PurgedQueue): object {
+  return { queue, queue_id: queueId, dry_run: dryRun, purged_count: purgedCount, purged_bytes: purgedBytes, through_offset: throughOffset };
 }
 
 async function deleteQueue(client: TidemarkClient, output: Output, name: string, flags: ConfirmationFlags): Promise<void> {

@@ -12,6 +12,7 @@ import type {
   ListQueuesResponse,
   ListSubscribersResponse,
   PeekMessagesResponse,
+  PurgeQueueResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
@@ -22,6 +23,7 @@ import { type EventInfo, eventInfo } from "./event-info.js";
 import { pages } from "./pages.js";
 import { peekMessages, type PeekOptions } from "./peek.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
+import { safeNumber } from "./safe-number.js";
 import { type ServerInfo, serverInfo } from "./server-info.js";
 import type { StoredMessage } from "./stored-message.js";
 import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
@@ -32,6 +34,25 @@ import { unaryCall } from "./unary-call.js";
 export interface QueueOptions {
   /** True: messages of one ordering key are done one after the other. Never changes afterwards. Default: false. */
   readonly ordered?: boolean;
+}
+
+/** What to purge. */
+export interface PurgeOptions {
+  /** The last offset to drop. Default: the last message of that moment. */
+  readonly throughOffset?: number;
+  /** Only count, and drop nothing. Default: false. */
+  readonly dryRun?: boolean;
+  /** The incarnation that is meant; another one is refused with QUEUE_ID_MISMATCH. Default: any. */
+  readonly queueId?: string;
+}
+
+/** What a purge has dropped, or would drop. */
+export interface PurgedQueue {
+  readonly purgedCount: number;
+  /** Stored encodings of these messages together. */
+  readonly purgedBytes: number;
+  /** Everything up to it is gone. */
+  readonly throughOffset: number;
 }
 
 /**
@@ -65,6 +86,21 @@ export class Admin {
       const response = await unaryCall<ListQueuesResponse>(this.connection, this.patienceMs, (done) => this.stub.listQueues(request, done));
       return { entries: response.queues.map(queueInfo), nextPageToken: response.nextPageToken };
     });
+  }
+
+  /**
+   * Drops the messages of a queue up to an offset, settled or not; dead letters stay, and offsets go on growing. There is no way
+   * back: it is durable when this resolves. Rejects with BEYOND_HEAD or QUEUE_ID_MISMATCH.
+   */
+  async purgeQueue(name: string, options: PurgeOptions = {}): Promise<PurgedQueue> {
+    const { throughOffset = 0, dryRun = false, queueId = "" } = options;
+    const request = { queue: name, queueId, throughOffset: BigInt(throughOffset), dryRun };
+    const response = await unaryCall<PurgeQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.purgeQueue(request, done));
+    return {
+      purgedCount: safeNumber(response.purgedCount, "purged_count"),
+      purgedBytes: safeNumber(response.purgedBytes, "purged_bytes"),
+      throughOffset: safeNumber(response.throughOffset, "through_offset"),
+    };
   }
 
   /**

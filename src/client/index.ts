@@ -1,4 +1,4 @@
-export type { Admin, QueueOptions } from "./admin.js";
+export type { Admin, PurgedQueue, PurgeOptions, QueueOptions } from "./admin.js";
 export type { ClientInfo } from "./client-info.js";
 export type { ClientEvent, WatchOptions } from "./client-watch.js";
 export { connect, type ConnectOptions, type TidemarkClient } from "./client.js";

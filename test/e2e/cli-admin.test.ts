@@ -62,6 +62,30 @@ describe("the commands that look after a broker", function () {
     expect(await rows("queue", "list")).to.deep.equal([]);
   });
 
+  it("purges a queue up to an offset, after it has said what would be lost", async () => {
+    for (const event of ["order.created", "order.paid", "stock.low"]) await rows("publish", "orders", event, "x");
+    const [queue] = await rows("queue", "show", "orders");
+    const [counted] = await rows("queue", "purge", "orders", "--through", "2", "--dry-run");
+    expect(counted).to.include({ queue: "orders", queue_id: queue?.queue_id, dry_run: true, purged_count: 2, through_offset: 2 });
+    const unasked = await tidemark("queue", "purge", "orders", "--through", "2");
+    expect(unasked).to.include({ code: 2, out: "" });
+    expect(unasked.err).to.match(/^tidemark: this drops 2 messages, \d+ B, of queue orders up to #2, settled or not, for 0 subscribers with 0 clients connected, for good; .*--yes/);
+    expect((await rows("queue", "show", "orders"))[0], "nothing was dropped so far").to.deep.equal(queue);
+
+    expect(await rows("queue", "purge", "orders", "--through", "2", "--yes")).to.deep.equal([{ ...counted, dry_run: false }]);
+    expect((await rows("queue", "show", "orders"))[0]).to.include({ first_offset: 3, message_count: 1, bytes: Number(queue?.bytes) - Number(counted?.purged_bytes) });
+    expect((await rows("queue", "purge", "orders", "-y"))[0]).to.include({ purged_count: 1, through_offset: 3 });
+    // Nothing is left to be asked about.
+    expect((await rows("queue", "purge", "orders"))[0]).to.include({ purged_count: 0, purged_bytes: 0 });
+  });
+
+  it("says what cannot be purged", async () => {
+    await rows("publish", "orders", "order.created", "x");
+    expect((await tidemark("queue", "purge", "orders", "--through", "2", "--yes")).err).to.match(/through_offset is 2, .* offset 1: .*\(BEYOND_HEAD\)\n$/);
+    expect(await tidemark("queue", "purge", "orders", "--through", "0")).to.include({ code: 2, out: "" });
+    expect((await tidemark("queue", "purge", "nowhere", "--yes")).err).to.include("there is no queue nowhere");
+  });
+
   it("shows how far a subscriber is, and who is connected for it", async () => {
     for (const event of ["order.created", "order.paid", "stock.low"]) await rows("publish", "orders", event, "x");
     await rows("subscribe", "orders", "order.*", "--subscriber", "billing", "--count", "1");
