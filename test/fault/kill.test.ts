@@ -14,6 +14,9 @@ import { batchRoute, StreamRoute, unaryRoute } from "./publish-route.js";
 import { Recording } from "./recording.js";
 
 const QUEUE = "load";
+const ORDERED_QUEUE = "lanes";
+/** Few, so that lanes are long; the empty one is the lane of messages without a key. */
+const ORDERING_KEYS = ["", "a", "b", "c", "d", "e", "f", "g"] as const;
 const KILLS = Number(process.env["TIDEMARK_KILLS"] ?? 50);
 /** Of so many lives, one ends inside a commit: strace kills the server as it enters an fdatasync. */
 const COMMIT_KILL_SHARE = 0.3;
@@ -33,6 +36,7 @@ function killedInCommit(k: number): readonly string[] {
 describe("a server that is killed at random", () => {
   const random = SeededRandom.fromEnvironment();
   const recording = new Recording();
+  const ordered = new Recording();
   let dataDir: Awaited<ReturnType<typeof temporaryDataDir>>;
   let server: ServerProcess;
   let address: string | undefined;
@@ -69,8 +73,12 @@ describe("a server that is killed at random", () => {
     else {
       expect((await server.exited).signal, server.lastOutput).to.equal("SIGKILL");
       killsInCommit++;
-      recording.add({ type: "server_killed", unanswered: recording.unanswered });
+      noteKill(recording.unanswered + ordered.unanswered);
     }
+  }
+
+  function noteKill(unanswered: number): void {
+    for (const one of [recording, ordered]) one.add({ type: "server_killed", unanswered });
   }
 
   /** The server that runs already is the first to die; the last one stays. */
@@ -82,9 +90,9 @@ describe("a server that is killed at random", () => {
   }
 
   async function killNow(): Promise<void> {
-    const { unanswered } = recording;
+    const unanswered = recording.unanswered + ordered.unanswered;
     const gone = server.kill();
-    recording.add({ type: "server_killed", unanswered });
+    noteKill(unanswered);
     expect((await gone).signal, server.lastOutput).to.equal("SIGKILL");
   }
 
@@ -108,26 +116,48 @@ describe("a server that is killed at random", () => {
     return clients.map((client, i) => new LoadSubscriber({ ...client, queue: QUEUE, stubs: stubs[i]!, recording, random: random.fork() }));
   }
 
-  /** Waits until every subscriber has settled everything, then until all of it is deleted. */
-  async function drained(stubs: Stubs): Promise<void> {
-    const head = (await stubs.queue(QUEUE)).headOffset;
-    for (const name of ["everything", "orders", "traveller"]) {
-      await until(`${name} reaches the head at ${head}`, DRAIN_MS_MAX, async () => {
-        const { committedOffset, backlogCount } = await stubs.subscriber(QUEUE, name);
+  function orderedPublishers(stubs: readonly Stubs[]): LoadPublisher[] {
+    const [unary, stream] = stubs.map((one) => ({ stubs: one, recording: ordered, random: random.fork(), withIds: true, orderingKeys: ORDERING_KEYS }));
+    return [
+      new LoadPublisher({ ...unary!, name: "lanes-unary", route: unaryRoute(unary!.stubs, ORDERED_QUEUE), concurrency: 3, messagesPerFrame: 1 }),
+      new LoadPublisher({ ...stream!, name: "lanes-stream", route: new StreamRoute(stream!.stubs, ORDERED_QUEUE), concurrency: 3, messagesPerFrame: 4 }),
+    ];
+  }
+
+  function orderedSubscribers(stubs: readonly Stubs[]): LoadSubscriber[] {
+    const some = ["order.**", "stock.low"];
+    const clients = [
+      { subscriber: "single", events: [], leaves: false, laneDepth: 1 },
+      { subscriber: "single", events: [], leaves: true, laneDepth: 1 },
+      { subscriber: "deep", events: some, leaves: false, laneDepth: 10 },
+      { subscriber: "deep", events: some, leaves: true, laneDepth: 3 },
+    ];
+    return clients.map((client, i) => new LoadSubscriber({ ...client, queue: ORDERED_QUEUE, stubs: stubs[i]!, recording: ordered, random: random.fork() }));
+  }
+
+  /** Waits until these subscribers have settled everything, then until all of it is deleted. Answers how many reached the head. */
+  async function drained(stubs: Stubs, queue: string, names: readonly string[]): Promise<number> {
+    const head = (await stubs.queue(queue)).headOffset;
+    for (const name of names) {
+      await until(`${name} reaches the head of ${queue} at ${head}`, DRAIN_MS_MAX, async () => {
+        const { committedOffset, backlogCount } = await stubs.subscriber(queue, name);
         return committedOffset === head && backlogCount === 0n;
       });
     }
-    await until("what everybody settled is deleted", DRAIN_MS_MAX, async () => (await stubs.queue(QUEUE)).messageCount === 0n);
+    await until("what everybody settled is deleted", DRAIN_MS_MAX, async () => (await stubs.queue(queue)).messageCount === 0n);
+    return names.length;
   }
 
   it(`keeps its promises through ${KILLS} kills under load`, async () => {
     console.log(`      TIDEMARK_SEED=${random.seed} TIDEMARK_KILLS=${KILLS}`);
     await start();
     if (address === undefined) throw new Error("the server has no address");
-    const stubs = Array.from({ length: 9 }, () => new Stubs(address ?? ""));
+    const stubs = Array.from({ length: 15 }, () => new Stubs(address ?? ""));
     const [control] = stubs;
-    const load = publishers(stubs.slice(1, 5));
-    const consumers = subscribers(stubs.slice(5));
+    await control!.ready();
+    await control!.createOrderedQueue(ORDERED_QUEUE);
+    const load = [...publishers(stubs.slice(1, 5)), ...orderedPublishers(stubs.slice(9, 11))];
+    const consumers = [...subscribers(stubs.slice(5, 9)), ...orderedSubscribers(stubs.slice(11))];
     const publishing = Promise.all(load.map((publisher) => publisher.run()));
     const consuming = Promise.all(consumers.map((subscriber) => subscriber.run()));
     // A failure in the load ends the test at once, not after the last kill.
@@ -140,15 +170,23 @@ describe("a server that is killed at random", () => {
     for (const publisher of load) publisher.stop();
     await within("every publisher has its answers", DRAIN_MS_MAX, publishing);
     for (const consumer of consumers) consumer.drain();
-    await Promise.race([drained(control!), failure]);
-    const counted = await deadLetterBounds(control!);
+    const drains = drained(control!, QUEUE, ["everything", "orders", "traveller"]);
+    const orderedDrains = drained(control!, ORDERED_QUEUE, ["single", "deep"]);
+    const drainsToHead = await Promise.race([Promise.all([drains, orderedDrains]).then(([one, other]) => one + other), failure.then(() => 0)]);
+    const counted = [
+      ...(await deadLetterBounds(control!, QUEUE, recording, ["everything", "orders", "traveller"])),
+      ...(await deadLetterBounds(control!, ORDERED_QUEUE, ordered, ["single", "deep"])),
+    ];
     for (const consumer of consumers) consumer.stop();
     await within("every subscriber stops", DRAIN_MS_MAX, consuming);
     for (const one of stubs) one.close();
 
     const summary = summarize(recording.events);
-    console.log(`      ${JSON.stringify({ ...summary, killsInCommit })}`);
+    const inLanes = summarize(ordered.events);
+    console.log(`      ${JSON.stringify({ ...summary, killsInCommit, drainsToHead })}`);
+    console.log(`      in lanes: ${JSON.stringify(inLanes)}`);
     expect(checkHistory(recording.events).slice(0, 20)).to.deep.equal([]);
+    expect(checkHistory(ordered.events).slice(0, 20)).to.deep.equal([]);
     for (const { name, stored, least, most } of counted) expect(stored, `dead letters of ${name}`).to.be.within(least, most);
 
     // A run in which nothing happened proves nothing.
@@ -161,15 +199,21 @@ describe("a server that is killed at random", () => {
     expect(summary.retriedAttempts, "retried attempts").to.be.at.least(1);
     expect(summary.killsWithUnanswered, "kills with publishes on their way").to.be.at.least(Math.floor(KILLS / 4));
     expect(summary.answeredAsDuplicate, "answers that only a retry got").to.be.at.least(1);
+    expect(drainsToHead, "subscribers that reached the head").to.equal(5);
+    expect(inLanes.answered, "answered publishes with a key").to.be.at.least(20 * KILLS);
+    expect(inLanes.confirmedAcks, "confirmed acks in lanes").to.be.at.least(20 * KILLS);
+    expect(inLanes.retriedAttempts, "retried attempts in lanes").to.be.at.least(KILLS);
+    expect(inLanes.recalls, "recalls").to.be.at.least(Math.floor(KILLS / 4));
+    expect(inLanes.deepHandOuts, "hand-outs behind one in flight").to.be.at.least(10 * KILLS);
+    expect(inLanes.lanesWithRedeliveries, "lanes in which a message came again").to.equal(2 * ORDERING_KEYS.length);
   });
 
   /** How many dead letters each subscriber has, and between which numbers that must lie: confirmed rejects and rejects sent. */
-  async function deadLetterBounds(stubs: Stubs): Promise<{ name: string; stored: number; least: number; most: number }[]> {
-    const names = ["everything", "orders", "traveller"];
+  async function deadLetterBounds(stubs: Stubs, queue: string, seen: Recording, names: readonly string[]): Promise<{ name: string; stored: number; least: number; most: number }[]> {
     return Promise.all(
       names.map(async (name) => {
-        const { sent, confirmed } = rejectsOf(recording.events, name);
-        return { name, stored: Number((await stubs.subscriber(QUEUE, name)).deadLetterCount), least: confirmed.size, most: sent.size };
+        const { sent, confirmed } = rejectsOf(seen.events, name);
+        return { name, stored: Number((await stubs.subscriber(queue, name)).deadLetterCount), least: confirmed.size, most: sent.size };
       }),
     );
   }

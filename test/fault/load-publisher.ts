@@ -31,6 +31,8 @@ export interface LoadPublisherOptions {
   readonly messagesPerFrame: number;
   /** Without ids nothing is sent twice: an unknown outcome stays unknown. */
   readonly withIds: boolean;
+  /** Each message has one of these; the empty one is none. */
+  readonly orderingKeys?: readonly [string, ...string[]];
 }
 
 /** Publishes until told to stop; sends the same frame again until it is answered. */
@@ -64,7 +66,7 @@ export class LoadPublisher {
     return Array.from({ length: count }, () => {
       const key = `${this.options.name}-${++this.lastKey}`;
       const filler = random.chance(0.05) ? "x".repeat(random.between(1, FILLER_CHARS_MAX)) : "";
-      return NewMessage.create({ event: random.pick(EVENTS), body: payload(`${key} ${filler}`), messageId: this.options.withIds ? key : "" });
+      return NewMessage.create({ event: random.pick(EVENTS), body: payload(`${key} ${filler}`), messageId: this.options.withIds ? key : "", orderingKey: random.pick(this.options.orderingKeys ?? [""]) });
     });
   }
 
@@ -72,7 +74,7 @@ export class LoadPublisher {
   private async publish(frame: readonly NewMessage[]): Promise<boolean> {
     const { recording, route, stubs, withIds } = this.options;
     for (;;) {
-      for (const message of frame) recording.add({ type: "publish_sent", key: keyOf(message), event: message.event, messageId: message.messageId });
+      for (const message of frame) recording.add({ type: "publish_sent", key: keyOf(message), event: message.event, messageId: message.messageId, lane: message.orderingKey });
       recording.unanswered++;
       try {
         const { firstOffset, duplicate } = await route.send(frame);

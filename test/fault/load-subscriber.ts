@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { OpenSession, Settlement, StartPosition, SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
-import type { Deliveries, SettleResult, SubscribeResponse } from "../../generated/tidemark/v1/subscribe.js";
+import type { Deliveries, DeliveryRange, Recall, SettleResult, SubscribeResponse } from "../../generated/tidemark/v1/subscribe.js";
 import type { Verdict } from "../support/history.js";
 import type { SeededRandom } from "../support/seeded-random.js";
 import type { Stubs } from "../support/stubs.js";
@@ -19,6 +19,8 @@ export interface LoadSubscriberOptions {
   readonly stubs: Stubs;
   readonly recording: Recording;
   readonly random: SeededRandom;
+  /** On an ordered queue, how many messages of a lane it may hold. */
+  readonly laneDepth?: number;
   /** Says goodbye from time to time, stays away for a while, and returns. */
   readonly leaves: boolean;
 }
@@ -70,7 +72,10 @@ class LoadSession {
   private readonly call: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
   /** What this session was handed and has said nothing about yet, with the batch that holds it. */
   private readonly held = new Map<number, bigint>();
-  private readonly asked = new Map<bigint, readonly number[]>();
+  /** The batch in which a message came last. */
+  private readonly cameIn = new Map<number, bigint>();
+  /** What each request was about: offsets, and the batches that they came in. */
+  private readonly asked = new Map<bigint, ReadonlyMap<number, bigint>>();
   private lastRequestId = 0n;
   private isOver = false;
   private endNoted = false;
@@ -80,7 +85,7 @@ class LoadSession {
     private readonly options: LoadSubscriberOptions,
     private draining: boolean,
   ) {
-    const { recording, subscriber, queue, events, stubs } = options;
+    const { recording, subscriber, queue, events, stubs, laneDepth } = options;
     this.name = recording.nextSession(subscriber);
     this.call = stubs.broker.subscribe();
     this.over = new Promise((resolve, reject) => {
@@ -98,7 +103,7 @@ class LoadSession {
     this.call.on("data", (response: SubscribeResponse) => {
       if (!this.endNoted || this.call.writableEnded) this.take(response);
     });
-    recording.add({ type: "open_sent", subscriber, session: this.name, events });
+    recording.add({ type: "open_sent", subscriber, session: this.name, events, ...(laneDepth !== undefined && { laneDepth }) });
     const open: OpenSession = {
       ...OpenSession.create(),
       queue,
@@ -109,6 +114,7 @@ class LoadSession {
       maxBatchMessages: 20,
       ackTimeout: SECOND,
       heartbeat: SECOND,
+      maxInFlightPerLane: laneDepth ?? 0,
       clientId: this.name,
     };
     this.call.write(SubscribeRequest.create({ frame: { $case: "open", value: open } }));
@@ -152,6 +158,9 @@ class LoadSession {
       case "heartbeat":
         recording.add({ type: "committed_seen", session: this.name, committedOffset: Number(frame.value.committedOffset) });
         break;
+      case "recall":
+        this.takeRecall(frame.value);
+        break;
       case "gap":
         this.breakRun(new Error(`session ${this.name} was told of a gap, but nothing limits retention here`));
         break;
@@ -166,6 +175,7 @@ class LoadSession {
       const offset = Number(message.offset);
       offsets.push(offset);
       this.held.set(offset, batch.batchId);
+      this.cameIn.set(offset, batch.batchId);
       this.options.recording.add({
         type: "delivered",
         session: this.name,
@@ -178,6 +188,18 @@ class LoadSession {
     }
     if (this.draining) this.settle("ack", offsets, batch.batchId);
     else this.consume(offsets, batch.batchId).catch(this.breakRun);
+  }
+
+  private takeRecall({ ranges }: Recall): void {
+    const offsets: number[] = [];
+    for (const { first, last, batchId } of ranges) {
+      for (let offset = Number(first); offset <= Math.max(Number(first), Number(last)); offset++) {
+        if (this.cameIn.get(offset) !== batchId) this.breakRun(new Error(`session ${this.name} was recalled offset ${offset} of batch ${batchId}, which it never got`));
+        offsets.push(offset);
+        this.held.delete(offset);
+      }
+    }
+    this.options.recording.add({ type: "recalled", session: this.name, offsets });
   }
 
   /** Thinks for a moment, then mostly acks, sometimes does what consumers do. */
@@ -233,24 +255,27 @@ class LoadSession {
 
   private ask(verdict: Verdict, offsets: readonly number[], settlement: Settlement): void {
     const requestId = ++this.lastRequestId;
+    this.asked.set(requestId, new Map(offsets.map((offset) => [offset, this.held.get(offset) ?? 0n])));
     for (const offset of offsets) this.held.delete(offset);
-    this.asked.set(requestId, offsets);
     this.options.recording.add({ type: "settle_sent", session: this.name, requestId: Number(requestId), verdict, offsets });
     this.call.write(SubscribeRequest.create({ requestId, frame: { $case: "settle", value: settlement } }));
   }
 
   private takeResult(result: SettleResult): void {
     for (const requestId of result.requestIds) {
-      const offsets = this.asked.get(requestId) ?? [];
+      const asked = this.asked.get(requestId) ?? new Map<number, bigint>();
       this.asked.delete(requestId);
-      const ranges = result.failures.filter((failure) => failure.requestId === requestId).map((failure) => failure.range);
-      const failed = offsets.filter((offset) =>
-        ranges.some((range) => range !== undefined && BigInt(offset) >= range.first && BigInt(offset) <= (range.last === 0n ? range.first : range.last)),
-      );
+      const failures = result.failures.filter((failure) => failure.requestId === requestId);
+      // An ack through a batch also fails for what an earlier batch had lost, though the message has come again since.
+      const failed = [...asked].filter(([offset, batchId]) => failures.some(({ range }) => range !== undefined && names(range, offset, batchId))).map(([offset]) => offset);
       this.options.recording.add({ type: "settle_confirmed", session: this.name, requestId: Number(requestId), failed });
     }
     this.options.recording.add({ type: "committed_seen", session: this.name, committedOffset: Number(result.committedOffset) });
   }
+}
+
+function names({ first, last, batchId }: DeliveryRange, offset: number, ofBatch: bigint): boolean {
+  return (batchId === 0n || batchId === ofBatch) && BigInt(offset) >= first && BigInt(offset) <= (last === 0n ? first : last);
 }
 
 /** Without a hole, so that one range says it all. */

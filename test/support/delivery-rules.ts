@@ -27,6 +27,8 @@ interface HandOut {
   /** Which life of the server handed it out; undefined when that is not certain. */
   readonly life: number | undefined;
   verdict: Verdict | undefined;
+  /** It went back uncounted, whatever its session said. */
+  recalled: boolean;
 }
 
 /** Keeps the books of one subscriber while its history passes by. */
@@ -40,6 +42,9 @@ class Ledger {
   private readonly settleConfirmed = new Set<number>();
   private readonly settles = new Map<string, SettleSent>();
   private readonly gracefulEnds = new Set<string>();
+  private readonly abruptEnded = new Set<string>();
+  /** They may hold several messages of a lane. */
+  private readonly deepSessions = new Set<string>();
   private readonly killsWhenOpening = new Map<string, number>();
   /** By session. A frame may arrive after the kill of who sent it, so what counts is when its session opened. */
   private readonly lives = new Map<string, number>();
@@ -58,6 +63,7 @@ class Ledger {
   take(event: SessionEvent, kills: number): void {
     switch (event.type) {
       case "open_sent":
+        if ((event.laneDepth ?? 1) > 1) this.deepSessions.add(event.session);
         this.killsWhenOpening.set(event.session, kills);
         this.highestWhenOpening.set(event.session, this.highestCommitted);
         break;
@@ -72,6 +78,9 @@ class Ledger {
       case "delivered":
         this.deliver(event);
         break;
+      case "recalled":
+        for (const offset of event.offsets) this.recall(event.session, offset);
+        break;
       case "settle_sent":
         this.send(event);
         break;
@@ -80,7 +89,10 @@ class Ledger {
         break;
       case "session_ended":
         if (event.graceful) this.gracefulEnds.add(event.session);
-        else this.abruptEnds++;
+        else {
+          this.abruptEnds++;
+          this.abruptEnded.add(event.session);
+        }
         break;
     }
   }
@@ -99,9 +111,11 @@ class Ledger {
       this.report("I3", `offset ${offset} came again in session ${event.session}, although its settle was confirmed`);
     }
     const before = this.lastHandOut.get(offset);
-    if (before !== undefined) this.checkCounts(before, event);
+    // What was on its way to a client that said goodbye went back uncounted, and another one may have it already.
+    const isLate = before !== undefined && this.gracefulEnds.has(event.session);
+    if (before !== undefined && !isLate) this.checkCounts(before, event);
     this.checkUpperBounds(event);
-    this.lastHandOut.set(offset, { delivered: event, life: this.lives.get(event.session), verdict: undefined });
+    if (!isLate) this.lastHandOut.set(offset, { delivered: event, life: this.lives.get(event.session), verdict: undefined, recalled: false });
     this.handOuts.set(offset, (this.handOuts.get(offset) ?? 0) + 1);
   }
 
@@ -114,6 +128,9 @@ class Ledger {
     }
     // What a crash interrupted may be missing in the counts, so only hand-outs by one life of the server are compared exactly.
     if (before.life === undefined || before.life !== this.lives.get(event.session)) return;
+    // A recall goes uncounted, and may arrive after what another session was handed, or not at all.
+    if (before.recalled) return;
+    if (this.deepSessions.has(delivered.session) && (this.abruptEnded.has(delivered.session) || event.session !== delivered.session)) return;
     const graceful = this.gracefulEnds.has(delivered.session);
     if (verdict === undefined && !graceful && event.deliveryCount === delivered.deliveryCount) {
       this.report("I4", `${said}: a hand-out without a verdict was not counted`);
@@ -133,6 +150,11 @@ class Ledger {
     if (event.deliveryCount > 1 + handOuts) {
       this.report("I4", `offset ${event.offset} came as delivery ${event.deliveryCount} after at most ${handOuts} hand-outs`);
     }
+  }
+
+  private recall(session: string, offset: number): void {
+    const handOut = this.lastHandOut.get(offset);
+    if (handOut?.delivered.session === session) handOut.recalled = true;
   }
 
   private send(event: SettleSent): void {

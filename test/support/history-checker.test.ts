@@ -107,7 +107,86 @@ const planted: readonly { readonly invariant: string; readonly title: string; re
   { invariant: "I8", title: "a retry of an answered id that is taken for new", change: after(lastAll, { type: "publish_sent", key: "m1", event: "order.created", messageId: "id-1" }, { type: "publish_answered", key: "m1", offset: 1, duplicate: false }) },
 ];
 
+/** An ordered queue: a lane x that is retried and recalled at depth 2, a lane y beside it, and another client at depth 1. */
+function soundLanes(): HistoryEvent[] {
+  const published = ["x", "y", "x", "x", "y"].flatMap((lane, i): HistoryEvent[] => [
+    { type: "publish_sent", key: `m${i + 1}`, event: "a", messageId: "", lane },
+    { type: "publish_answered", key: `m${i + 1}`, offset: i + 1, duplicate: false },
+  ]);
+  return [
+    { type: "open_sent", subscriber: "all", session: "s1", events: [], laneDepth: 2 },
+    { type: "opened", session: "s1", committedOffset: 0 },
+    ...published,
+    handOut("s1", 1),
+    handOut("s1", 2),
+    handOut("s1", 3),
+    { type: "settle_sent", session: "s1", requestId: 1, verdict: "ack", offsets: [3] },
+    { type: "settle_sent", session: "s1", requestId: 2, verdict: "retry", offsets: [1] },
+    { type: "recalled", session: "s1", offsets: [3] },
+    { type: "settle_confirmed", session: "s1", requestId: 1, failed: [3] },
+    { type: "settle_confirmed", session: "s1", requestId: 2, failed: [] },
+    handOut("s1", 1, 2),
+    handOut("s1", 3),
+    { type: "settle_sent", session: "s1", requestId: 3, verdict: "ack", offsets: [1, 2] },
+    { type: "settle_confirmed", session: "s1", requestId: 3, failed: [] },
+    { type: "session_ended", session: "s1", graceful: true },
+    { type: "open_sent", subscriber: "all", session: "s2", events: [], laneDepth: 1 },
+    { type: "opened", session: "s2", committedOffset: 2 },
+    handOut("s2", 3),
+    handOut("s2", 5),
+    { type: "settle_sent", session: "s2", requestId: 1, verdict: "ack", offsets: [3] },
+    { type: "settle_confirmed", session: "s2", requestId: 1, failed: [] },
+    handOut("s2", 4),
+    { type: "settle_sent", session: "s2", requestId: 2, verdict: "ack", offsets: [4, 5] },
+    { type: "settle_confirmed", session: "s2", requestId: 2, failed: [] },
+  ];
+}
+
+function handOut(session: string, offset: number, attempt = 1): HistoryEvent {
+  return { type: "delivered", session, offset, key: `m${offset}`, event: "a", attempt, deliveryCount: 1 };
+}
+
+function both(first: Change, second: Change): Change {
+  return (history) => second(first(history));
+}
+
+const plantedInLanes: readonly { readonly title: string; readonly change: Change }[] = [
+  { title: "a message that is handed out before the one before it is settled", change: both(without({ type: "delivered", session: "s2", offset: 4 }), after({ type: "delivered", session: "s2", offset: 3 }, handOut("s2", 4))) },
+  { title: "a message that is handed out before one that never was", change: without({ type: "delivered", session: "s1", offset: 1 }) },
+  { title: "a lane that goes on while its first message waits for its retry", change: both(without({ type: "delivered", session: "s1", attempt: 2 }), without({ type: "settle_sent", session: "s1", requestId: 3 })) },
+  { title: "more of a lane in flight than its depth", change: after({ type: "delivered", session: "s1", offset: 3 }, handOut("s1", 4)) },
+  { title: "a lane in the hands of two sessions", change: after({ type: "delivered", session: "s1", attempt: 2 }, { type: "settle_sent", session: "s1", requestId: 8, verdict: "ack", offsets: [2] }, { type: "settle_confirmed", session: "s1", requestId: 8, failed: [] }, { type: "open_sent", subscriber: "all", session: "s3", events: [], laneDepth: 2 }, { type: "opened", session: "s3", committedOffset: 0 }, handOut("s3", 3)) },
+  { title: "a message that comes back and recalls nothing", change: both(without({ type: "recalled" }), both(without({ type: "settle_sent", session: "s1", requestId: 1 }), without({ type: "settle_confirmed", session: "s1", requestId: 1 }))) },
+  { title: "an ack that is confirmed before what is before it in its lane", change: both(change({ type: "settle_confirmed", session: "s1", requestId: 1 }, { failed: [] }), without({ type: "recalled" })) },
+  { title: "a lane that begins behind its end after a session", change: both(without({ type: "delivered", session: "s2", offset: 3 }), without({ type: "settle_sent", session: "s2", requestId: 1 })) },
+];
+
 describe("the history checker", () => {
+  it("finds nothing in a sound history of lanes", () => {
+    expect(checkHistory(soundLanes())).to.deep.equal([]);
+  });
+
+  for (const { title, change: plant } of plantedInLanes) {
+    it(`I5: finds ${title}`, () => {
+      const found = checkHistory(plant(soundLanes())).map((violation) => violation.invariant);
+      expect(found).to.include("I5");
+    });
+  }
+
+  it("does not take a frame for wrong that arrives after a later one of another stream", () => {
+    const other: HistoryEvent[] = [
+      { type: "open_sent", subscriber: "all", session: "s3", events: [], laneDepth: 2 },
+      { type: "opened", session: "s3", committedOffset: 0 },
+      { ...handOut("s3", 1), deliveryCount: 2 } as HistoryEvent,
+    ];
+    const found = checkHistory(after({ type: "delivered", session: "s1", offset: 1 }, ...other)(soundLanes())).filter(({ invariant }) => invariant === "I5");
+    expect(found.filter(({ text }) => text.includes("offset 3 came in session s1"))).to.deep.equal([]);
+  });
+
+  it("counts what happened in lanes", () => {
+    expect(summarize(soundLanes())).to.include({ recalls: 1, deepHandOuts: 2, lanesWithRedeliveries: 1 });
+  });
+
   it("finds nothing in a sound history", () => {
     expect(checkHistory(soundHistory())).to.deep.equal([]);
   });
@@ -147,6 +226,9 @@ describe("the history checker", () => {
       sessions: 5,
       kills: 1,
       killsWithUnanswered: 1,
+      recalls: 0,
+      deepHandOuts: 0,
+      lanesWithRedeliveries: 0,
     });
   });
 });

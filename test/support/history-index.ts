@@ -5,6 +5,7 @@ export interface MessageHistory {
   readonly key: string;
   readonly event: string;
   readonly messageId: string;
+  readonly lane: string;
   readonly firstSentAt: number;
   sends: number;
   refusals: number;
@@ -55,14 +56,20 @@ export class HistoryIndex {
     return offsets.sort((a, b) => a - b);
   }
 
+  /** The ordering key of the message at an offset; empty: it has none. */
+  laneAt(offset: number): string {
+    const [key = ""] = this.keysAt.get(offset) ?? [];
+    return this.messages.get(key)?.lane ?? "";
+  }
+
   private add(event: HistoryEvent, at: number): void {
     switch (event.type) {
       case "publish_sent": {
         const known = this.messages.get(event.key);
         if (known !== undefined) known.sends++;
         else {
-          const { key, event: name, messageId } = event;
-          this.messages.set(key, { key, event: name, messageId, firstSentAt: at, sends: 1, refusals: 0, answers: [], deliveredAt: new Set() });
+          const { key, event: name, messageId, lane = "" } = event;
+          this.messages.set(key, { key, event: name, messageId, lane, firstSentAt: at, sends: 1, refusals: 0, answers: [], deliveredAt: new Set() });
         }
         break;
       }

@@ -5,15 +5,19 @@
  * `key` names a message for the test and travels in its payload; `session` is the test's own label of one Subscribe stream.
  */
 export type HistoryEvent =
-  | { readonly type: "publish_sent"; readonly key: string; readonly event: string; readonly messageId: string }
+  /** `lane`: the ordering key, if it has one. */
+  | { readonly type: "publish_sent"; readonly key: string; readonly event: string; readonly messageId: string; readonly lane?: string }
   | { readonly type: "publish_answered"; readonly key: string; readonly offset: number; readonly duplicate: boolean }
   /** The server said no, and it was not "perhaps". */
   | { readonly type: "publish_refused"; readonly key: string; readonly reason: string }
   /** The connection broke before an answer: stored or not, nobody knows. */
   | { readonly type: "publish_unknown"; readonly key: string }
-  | { readonly type: "open_sent"; readonly subscriber: string; readonly session: string; readonly events: readonly string[] }
+  /** `laneDepth`: on an ordered queue, how many messages of a lane it may hold. */
+  | { readonly type: "open_sent"; readonly subscriber: string; readonly session: string; readonly events: readonly string[]; readonly laneDepth?: number }
   | { readonly type: "opened"; readonly session: string; readonly committedOffset: number }
   | Delivered
+  /** The server took back what it had handed out. */
+  | { readonly type: "recalled"; readonly session: string; readonly offsets: readonly number[] }
   | {
       readonly type: "settle_sent";
       readonly session: string;
@@ -59,6 +63,11 @@ export interface HistorySummary {
   readonly sessions: number;
   readonly kills: number;
   readonly killsWithUnanswered: number;
+  readonly recalls: number;
+  /** Of an ordered queue: hand-outs of a message of the same lane as one that its session still held. */
+  readonly deepHandOuts: number;
+  /** Lanes of a subscriber in which a message came again. */
+  readonly lanesWithRedeliveries: number;
 }
 
 /** Counts what happened; says nothing about whether it was right. */
@@ -78,8 +87,11 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
     sessions: 0,
     kills: 0,
     killsWithUnanswered: 0,
+    recalls: 0,
   };
+  const lanes = new LaneCounts();
   for (const event of history) {
+    lanes.take(event);
     switch (event.type) {
       case "publish_answered":
         summary.answered++;
@@ -111,6 +123,9 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
         summary.kills++;
         if (event.unanswered > 0) summary.killsWithUnanswered++;
         break;
+      case "recalled":
+        summary.recalls++;
+        break;
       case "publish_sent":
       case "publish_refused":
       case "publish_unknown":
@@ -119,5 +134,42 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
         break;
     }
   }
-  return summary;
+  return { ...summary, deepHandOuts: lanes.deepHandOuts, lanesWithRedeliveries: lanes.withRedeliveries.size };
+}
+
+/** Counts what happens in the lanes of an ordered queue. */
+class LaneCounts {
+  deepHandOuts = 0;
+  readonly withRedeliveries = new Set<string>();
+  private readonly laneOf = new Map<string, string>();
+  private readonly subscriberOf = new Map<string, string>();
+  private readonly came = new Set<string>();
+  /** What each session holds of each lane. */
+  private readonly held = new Map<string, Map<string, Set<number>>>();
+
+  take(event: HistoryEvent): void {
+    if (event.type === "publish_sent") this.laneOf.set(event.key, event.lane ?? "");
+    else if (event.type === "open_sent" && event.laneDepth !== undefined) this.subscriberOf.set(event.session, event.subscriber);
+    else if (event.type === "settle_sent" || event.type === "recalled") this.leave(event.session, event.offsets);
+    else if (event.type === "delivered") this.deliver(event);
+  }
+
+  private deliver({ session, offset, key }: Delivered): void {
+    const subscriber = this.subscriberOf.get(session);
+    if (subscriber === undefined) return;
+    const lane = this.laneOf.get(key) ?? "";
+    if (this.came.has(`${subscriber} ${offset}`)) this.withRedeliveries.add(`${subscriber} ${lane}`);
+    this.came.add(`${subscriber} ${offset}`);
+    let lanes = this.held.get(session);
+    if (lanes === undefined) this.held.set(session, (lanes = new Map<string, Set<number>>()));
+    const held = lanes.get(lane) ?? new Set<number>();
+    if (held.size > 0) this.deepHandOuts++;
+    lanes.set(lane, held.add(offset));
+  }
+
+  private leave(session: string, offsets: readonly number[]): void {
+    for (const held of this.held.get(session)?.values() ?? []) {
+      for (const offset of offsets) held.delete(offset);
+    }
+  }
 }

@@ -1,10 +1,10 @@
 import { credentials, type ServiceError } from "@grpc/grpc-js";
-import { AdminServiceClient } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceClient, CreateQueueRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceClient } from "../../generated/tidemark/v1/broker_service.js";
 import { NewMessage } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest } from "../../generated/tidemark/v1/publish.js";
 import type { PublishBatchResponse, PublishResponse } from "../../generated/tidemark/v1/publish.js";
-import type { Queue } from "../../generated/tidemark/v1/queue.js";
+import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import type { OpenSession } from "../../generated/tidemark/v1/subscribe.js";
 import type { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
 import { SubscribeStream } from "./subscribe-stream.js";
@@ -34,6 +34,12 @@ export class Stubs {
 
   subscribe(open: Partial<OpenSession>): SubscribeStream {
     return new SubscribeStream(this.broker, open);
+  }
+
+  /** Messages of one ordering key come one after the other. */
+  async createOrderedQueue(name: string): Promise<void> {
+    const request = CreateQueueRequest.create({ queue: Queue.create({ name, ordering: Ordering.ORDERED }) });
+    await answer((callback) => this.admin.createQueue(request, callback));
   }
 
   async queue(queue: string): Promise<Queue> {
