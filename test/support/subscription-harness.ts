@@ -54,6 +54,8 @@ export class SubscriptionHarness {
   readonly received: Received[] = [];
   readonly effects: Effect[] = [];
   readonly deadLetters: DeadLetter[] = [];
+  /** Sessions whose clients were told that they are open. */
+  readonly started = new Set<string>();
   /** Dead letters that share their commit with a cursor that is not durable yet. */
   private copied: DeadLetter[] = [];
   private readonly chunks: Chunk[] = [];
@@ -109,6 +111,7 @@ export class SubscriptionHarness {
   }
 
   open(session: string, settings: Partial<SessionSettings> = {}, claims: Partial<Claims> = {}): void {
+    this.started.delete(session);
     this.step({
       type: "session_opened",
       session,
@@ -224,6 +227,7 @@ export class SubscriptionHarness {
         if (this.saving === undefined) this.startSaving();
         return;
       case "session_ready":
+        this.started.add(effect.session);
         facts.push({ type: "session_started", session: effect.session });
         return;
       case "finish_session":
