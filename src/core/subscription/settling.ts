@@ -108,6 +108,11 @@ export class Settling {
     const positions = batch.positions(first, last);
     if (positions === undefined) return false;
     const { batchId } = batch.facts;
+    if (this.session.isAuto && wish.fate !== FATE.ACKED) {
+      // Settled when it was sent, though the transport may not have said so yet.
+      batch.visit(positions, (from, through) => { this.fail({ first: from, last: through, batchId }, "ALREADY_SETTLED"); });
+      return true;
+    }
     if (wish.fate === "EXTEND") {
       const lease = this.session.deadlineFrom(this.now, wish.leaseMs ?? this.session.settings.ackTimeoutMs);
       batch.extend(positions, lease, batch.latestDeadline(LIMITS.ackTimeoutMsMax));
@@ -159,6 +164,7 @@ export class Settling {
   }
 
   private extendAll(leaseMs: number): void {
+    if (this.session.isAuto) return;
     const deadline = monotonicMs(this.now + leaseMs);
     for (const batch of this.session.held.values()) {
       batch.extend(batch.all, deadline, batch.latestDeadline(LIMITS.ackTimeoutMsMax));
