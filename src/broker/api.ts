@@ -20,6 +20,7 @@ import type { Durability } from "../ports/engine.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
+import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
 import type { LeaveReason, LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 
@@ -41,8 +42,13 @@ export interface BrokerApi {
    */
   openSession(open: OpenSession, sink: SessionSink): Promise<Session>;
 
-  /** Repeated with the same settings it answers the queue that is there; with others it rejects with QUEUE_EXISTS. */
+  /**
+   * Where there is a queue of that name it answers it; settings left out make no claim. Rejects with QUEUE_EXISTS when it has
+   * another ordering or another value of a setting that is named.
+   */
   createQueue(settings: QueueSettings): Promise<QueueInfo>;
+  /** Changes settings, durably and for open sessions too. QUEUE_ID_MISMATCH, ORDERED_QUEUE_REQUIRED, INVALID_FIELD. */
+  updateQueue(update: QueueUpdate): Promise<QueueInfo>;
   getQueue(queue: string): Promise<QueueInfo>;
   /** Sorted by name, those that sort after `after`. */
   listQueues(after: string | undefined, limit: number): Promise<readonly QueueInfo[]>;
@@ -196,12 +202,21 @@ export interface HeartbeatFacts {
   readonly waitingFor: WaitingFor | undefined;
 }
 
-export type Ordering = "UNORDERED" | "ORDERED";
-
 /** What may be said of a queue when it is made. */
 export interface QueueSettings {
   readonly name: string;
   readonly ordering: Ordering;
+  readonly own: OwnSettings;
+}
+
+/** A change of a queue's settings. */
+export interface QueueUpdate {
+  readonly name: string;
+  /** Empty: any incarnation. */
+  readonly queueId: string;
+  /** It never changes: a claim that is checked. `undefined`: none. */
+  readonly ordering: Ordering | undefined;
+  readonly changes: SettingChanges;
 }
 
 export interface QueueInfo extends QueueSettings {
@@ -253,10 +268,9 @@ export interface SubscriberInfo {
   readonly waitingRetryCount: number;
   readonly deadLetterCount: number;
   readonly clientCount: number;
-  readonly ackTimeoutMs: number;
-  readonly maxAttempts: number;
-  readonly maxDeliveries: number;
-  readonly maxUnsettled: number;
+  readonly blockedLaneCount: number;
+  /** What holds for it. */
+  readonly settings: BrokerSettings;
 }
 
 export interface ClientInfo {

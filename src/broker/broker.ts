@@ -8,7 +8,7 @@ import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
@@ -121,6 +121,11 @@ export class Broker implements BrokerApi, BrokerView {
     this.checkRunning();
     const queue = await this.queues.create(settings);
     return queue.info();
+  }
+
+  async updateQueue(update: QueueUpdate): Promise<QueueInfo> {
+    this.checkRunning();
+    return (await this.queues.update(update)).info();
   }
 
   async getQueue(queue: string): Promise<QueueInfo> {

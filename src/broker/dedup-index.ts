@@ -34,13 +34,24 @@ export class DedupIndex {
   private total = 0;
 
   /**
-   * @param windowMs how long an id is remembered
+   * @param windowMs how long an id is remembered; 0: not at all
    * @param idsMax how many ids are remembered at least, if the window allows it; at most 65,535 more are
    */
   constructor(
-    private readonly windowMs: number,
-    private readonly idsMax: number,
+    private windowMs: number,
+    private idsMax: number,
   ) {}
+
+  /** Other bounds from now on. What the old ones let go of stays forgotten. */
+  bound(windowMs: number, idsMax: number): void {
+    this.windowMs = windowMs;
+    this.idsMax = idsMax;
+  }
+
+  /** False when ids mean nothing: with a window of zero. */
+  get isOn(): boolean {
+    return this.windowMs > 0;
+  }
 
   /** Ids held, those included that have left the window but not yet been dropped. */
   get size(): number {
@@ -49,6 +60,7 @@ export class DedupIndex {
 
   /** The latest message with this id, if it is within the window now. `id` is not 0. */
   find(id: bigint, now: WallMs): DedupHit | undefined {
+    if (!this.isOn) return undefined;
     wide[0] = id;
     const lo = words[0] as number;
     const hi = words[1] as number;

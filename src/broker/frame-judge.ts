@@ -40,7 +40,7 @@ export class FrameJudge {
     const { messages } = frame;
     checkBatch(messages, batch.publishTimeMs);
     const hashes = hashesOf(messages);
-    const known = hashes === undefined ? undefined : this.knownBatch(messages, hashes, batch);
+    const known = hashes === undefined || !this.dedup.isOn ? undefined : this.knownBatch(messages, hashes, batch);
     if (known !== undefined) return this.accepted(frame, known.offset, true, known.publishTimeMs, []);
     checkExpectedLastOffset(frame, batch);
     const first = batch.next;

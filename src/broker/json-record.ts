@@ -41,6 +41,18 @@ export class JsonRecord {
     return value;
   }
 
+  /** A number from 0 on; undefined when the record does not have it. */
+  optionalNumber(field: string): number | undefined {
+    const value = this.fields[field];
+    if (value !== undefined && (typeof value !== "number" || !(value >= 0))) throw this.corrupt(field);
+    return value;
+  }
+
+  /** Undefined when the record does not have it. */
+  optionalText(field: string): string | undefined {
+    return this.fields[field] === undefined ? undefined : this.text(field);
+  }
+
   private corrupt(field: string): RecordCorrupt {
     return new RecordCorrupt(`${this.what} has no valid field ${field}`);
   }

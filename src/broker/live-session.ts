@@ -46,7 +46,8 @@ export interface SessionHome {
 export interface SessionParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
-  readonly settings: BrokerSettings;
+  /** What holds now, for what the client leaves out. */
+  readonly settings: () => BrokerSettings;
   /** Something that watchers of clients are told has changed. */
   readonly changed: (session: LiveSession) => void;
 }
@@ -148,7 +149,7 @@ export class LiveSession implements Session {
   flow(window: FlowWindow): void {
     if (this.over) return;
     const before = this.flowNow;
-    this.flowNow = effectiveFlow(window, this.parts.settings);
+    this.flowNow = effectiveFlow(window, this.parts.settings());
     this.post({ type: "flow_changed", session: this.id, flow: this.flowNow });
     if (!sameFlow(before, this.flowNow)) this.parts.changed(this);
   }

@@ -1,8 +1,9 @@
 import { wallMs } from "../core/units.js";
 import type { WallMs } from "../core/units.js";
 import type { QueueId } from "../ports/engine.js";
-import type { Ordering } from "./api.js";
 import { encodeRecord, JsonRecord, RecordCorrupt } from "./json-record.js";
+import { changedSettings, QUEUE_FIELDS } from "./queue-settings.js";
+import type { Ordering, OwnSettings, QueueField } from "./queue-settings.js";
 
 /**
  * Keys in the catalog.
@@ -13,16 +14,21 @@ import { encodeRecord, JsonRecord, RecordCorrupt } from "./json-record.js";
 export const QUEUE_PREFIX = "q/";
 export const DELETED_PREFIX = "x/";
 
+type NumberField = Exclude<QueueField, "onPoison">;
+const NUMBERS = Object.keys(QUEUE_FIELDS).filter((field): field is NumberField => field !== "onPoison");
+
 /** What the catalog keeps of a queue. */
 export interface QueueRecord {
   readonly name: string;
   readonly id: QueueId;
   readonly ordering: Ordering;
   readonly createTimeMs: WallMs;
+  /** A record made before queues had settings has none. */
+  readonly own: OwnSettings;
 }
 
-export function encodeQueueRecord({ id, ordering, createTimeMs }: QueueRecord): Buffer {
-  return encodeRecord({ id, ordering, createTimeMs });
+export function encodeQueueRecord({ id, ordering, createTimeMs, own }: QueueRecord): Buffer {
+  return encodeRecord({ id, ordering, createTimeMs, ...own });
 }
 
 /** RecordCorrupt on bytes that `encodeQueueRecord` did not make. */
@@ -30,5 +36,12 @@ export function decodeQueueRecord(name: string, bytes: Buffer): QueueRecord {
   const record = new JsonRecord(bytes, `the record of queue ${name}`);
   const ordering = record.text("ordering");
   if (ordering !== "UNORDERED" && ordering !== "ORDERED") throw new RecordCorrupt(`queue ${name} has the unknown ordering ${ordering}`);
-  return { name, id: record.text("id"), ordering, createTimeMs: wallMs(record.count("createTimeMs")) };
+  return { name, id: record.text("id"), ordering, createTimeMs: wallMs(record.count("createTimeMs")), own: ownSettings(name, record) };
+}
+
+function ownSettings(queue: string, record: JsonRecord): OwnSettings {
+  const onPoison = record.optionalText("onPoison");
+  if (onPoison !== undefined && onPoison !== "DEAD_LETTER" && onPoison !== "BLOCK_LANE") throw new RecordCorrupt(`queue ${queue} has the unknown on_poison ${onPoison}`);
+  const numbers = NUMBERS.map((field) => [field, record.optionalNumber(field)] as const);
+  return changedSettings({}, { onPoison, ...Object.fromEntries(numbers) });
 }

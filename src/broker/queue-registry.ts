@@ -1,10 +1,12 @@
 import { BrokerError } from "../core/errors.js";
 import { StateConflict } from "../ports/state.js";
-import type { QueueSettings } from "./api.js";
+import { invalidField } from "../core/names.js";
+import type { QueueSettings, QueueUpdate } from "./api.js";
 import { Queue } from "./queue.js";
 import type { QueueParts } from "./queue.js";
 import { decodeQueueRecord, DELETED_PREFIX, encodeQueueRecord, QUEUE_PREFIX } from "./queue-record.js";
 import type { QueueRecord } from "./queue-record.js";
+import { changedSettings, checkTogether, otherSetting, QUEUE_FIELDS, sameSettings, settingsInEffect } from "./queue-settings.js";
 import { SerialByName } from "./serial-by-name.js";
 
 const ENTRIES_AT_ONCE = 256;
@@ -68,24 +70,49 @@ export class QueueRegistry {
       let record = this.records.get(name);
       if (record === undefined) {
         if (!orCreate) throw queueNotFound(name);
-        record = await this.make({ name, ordering: "UNORDERED" });
+        record = await this.make({ name, ordering: "UNORDERED", own: {} });
       }
       return this.openOne(record);
     });
   }
 
-  /** The queue that is there, if it was made with the same settings; QUEUE_EXISTS if it has others. */
+  /** The queue that is there, if nothing that is said of it is otherwise; QUEUE_EXISTS if something is. */
   create(settings: QueueSettings): Promise<Queue> {
-    return this.serial.run(settings.name, async () => {
-      const known = this.records.get(settings.name);
-      if (known !== undefined && known.ordering !== settings.ordering) {
-        throw new BrokerError("QUEUE_EXISTS", `there is a queue ${settings.name} already, and it is ${known.ordering}: choose another name`, {
-          queue: settings.name,
-          ordering: known.ordering,
-        });
-      }
-      return this.openOne(known ?? (await this.make(settings)));
+    const { name, ordering, own } = settings;
+    return this.serial.run(name, async () => {
+      checkTogether(name, ordering, own, settingsInEffect(this.parts.settings, own));
+      const known = this.records.get(name);
+      if (known !== undefined) checkSame(known, settings);
+      return this.open.get(name) ?? this.openOne(known ?? (await this.make(settings)));
     });
+  }
+
+  /** See BrokerApi.updateQueue. */
+  update({ name, queueId, ordering, changes }: QueueUpdate): Promise<Queue> {
+    return this.serial.run(name, async () => {
+      const known = this.records.get(name);
+      if (known === undefined) throw queueNotFound(name);
+      if (queueId !== "" && queueId !== known.id) throw queueIdMismatch(name, queueId, known.id);
+      if (ordering !== undefined && ordering !== known.ordering) throw invalidField("queue.ordering", ordering, `${known.ordering}, as queue ${name} was made; it never changes`);
+      const own = changedSettings(known.own, changes);
+      checkTogether(name, known.ordering, changes, settingsInEffect(this.parts.settings, own));
+      const queue = this.open.get(name) ?? (await this.openOne(known));
+      if (sameSettings(own, known.own)) return queue;
+      const record = { ...known, own };
+      await this.replace(record);
+      this.records.set(name, record);
+      queue.settingsChanged(record);
+      return queue;
+    });
+  }
+
+  /** Writes a changed record over the one that is there. */
+  private async replace(record: QueueRecord): Promise<void> {
+    const { catalog } = this.parts.engine;
+    const key = QUEUE_PREFIX + record.name;
+    const entry = await catalog.get(key);
+    if (entry === undefined) throw queueNotFound(record.name);
+    await catalog.commit([{ key, value: encodeQueueRecord(record), expect: entry.token }]);
   }
 
   /**
@@ -112,9 +139,9 @@ export class QueueRegistry {
     journal.info("queue deleted", { queue: name, queueId: record.id });
   }
 
-  private async make({ name, ordering }: QueueSettings): Promise<QueueRecord> {
+  private async make({ name, ordering, own }: QueueSettings): Promise<QueueRecord> {
     const { engine, random, clock, journal } = this.parts;
-    const record: QueueRecord = { name, id: random.id(), ordering, createTimeMs: clock.wall() };
+    const record: QueueRecord = { name, id: random.id(), ordering, createTimeMs: clock.wall(), own };
     try {
       await engine.catalog.commit([{ key: QUEUE_PREFIX + name, value: encodeQueueRecord(record), expect: "absent" }]);
     } catch (error) {
@@ -145,6 +172,34 @@ export class QueueRegistry {
       if (entries.length < ENTRIES_AT_ONCE) return;
     }
   }
+}
+
+function checkSame({ name, ordering, own }: QueueRecord, claimed: QueueSettings): void {
+  if (ordering !== claimed.ordering) {
+    throw new BrokerError("QUEUE_EXISTS", `there is a queue ${name} already, and it is ${ordering}: choose another name`, {
+      queue: name,
+      field: "queue.ordering",
+      value: claimed.ordering,
+      stored: ordering,
+    });
+  }
+  const other = otherSetting(own, claimed.own);
+  if (other === undefined) return;
+  const [field, value, stored] = [QUEUE_FIELDS[other], String(claimed.own[other]), String(own[other] ?? "inherited")];
+  throw new BrokerError("QUEUE_EXISTS", `there is a queue ${name} already, and its ${field} is ${stored}, not ${value}: change it with UpdateQueue`, {
+    queue: name,
+    field: `queue.${field}`,
+    value,
+    stored,
+  });
+}
+
+function queueIdMismatch(queue: string, asked: string, found: string): BrokerError {
+  return new BrokerError("QUEUE_ID_MISMATCH", `queue ${queue} is now incarnation ${found}, not ${asked}; nothing was changed`, {
+    field: "queue.queue_id",
+    value: asked,
+    queue_id: found,
+  });
 }
 
 /** The error of whoever names a queue that is not there. */

@@ -28,13 +28,14 @@ import { readPurgeMark } from "./purge-record.js";
 import { Purger } from "./purger.js";
 import { QueueLog } from "./queue-log.js";
 import type { QueueRecord } from "./queue-record.js";
+import { changesText, settingsInEffect } from "./queue-settings.js";
 import type { Scheduler } from "./scheduler.js";
 import { endWith } from "./session-end.js";
 import { sessionTerms } from "./session-terms.js";
 import type { SessionTerms } from "./session-terms.js";
 import type { BrokerSettings } from "./settings.js";
+import { subscriberInfo } from "./subscriber-info.js";
 import { Subscribers } from "./subscribers.js";
-import type { DurableSubscriber } from "./subscribers.js";
 import type { SubscriptionDriver } from "./subscription-driver.js";
 import type { QueueTail, TailCache } from "./tail-cache.js";
 import { Trimmer } from "./trimmer.js";
@@ -61,19 +62,23 @@ export class Queue {
   private readonly events: EventIndex;
   private readonly purger: Purger;
   private readonly tail: QueueTail;
+  /** What holds here: the server's, and what this queue sets itself. */
+  private settings: BrokerSettings;
   private closedBy: BrokerError | undefined;
   private lastPublishTimeMs: WallMs | undefined;
 
   private constructor(
-    private readonly record: QueueRecord,
+    private record: QueueRecord,
     private readonly log: QueueLog,
     private readonly parts: QueueParts,
-    dedup: DedupIndex,
+    private readonly dedup: DedupIndex,
     /** Publish time of the newest message that is there; 0: there is none. */
     lastTimeMs: WallMs,
   ) {
     this.lastPublishTimeMs = lastTimeMs === 0 ? undefined : lastTimeMs;
-    const { engine, clock, scheduler, turns, journal, telemetry, settings } = parts;
+    const { engine, clock, scheduler, turns, journal, telemetry } = parts;
+    const settings = settingsInEffect(parts.settings, record.own);
+    this.settings = settings;
     const tally = telemetry.queue(record.name);
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
@@ -117,7 +122,8 @@ export class Queue {
 
   /** Opens the log, learns the message ids of the dedup window, and loads the subscribers. */
   static async open(record: QueueRecord, parts: QueueParts): Promise<Queue> {
-    const { engine, clock, turns, settings } = parts;
+    const { engine, clock, turns } = parts;
+    const settings = settingsInEffect(parts.settings, record.own);
     const log = new QueueLog(await engine.openLog(record.id), await readPurgeMark(engine.state(record.id)));
     const { next } = log.head();
     const [newest] = next > 1 ? await log.headers(offset(next - 1), 1) : [];
@@ -153,7 +159,7 @@ export class Queue {
 
   /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
   async openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
-    const { clock, scheduler, random, settings, clients } = this.parts;
+    const { clock, scheduler, random, clients } = this.parts;
     // Before a subscriber is made for it.
     checkClaims(open, offset(this.log.head().next - 1));
     predecessorOf(open, clients);
@@ -161,9 +167,10 @@ export class Queue {
     await driver.countBacklog();
     this.checkOpen(mayOpen);
     if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
-    const terms = sessionTerms(open, settings);
+    const terms = sessionTerms(open, this.settings);
     const session = new LiveSession(random.id(), open, terms, sink, driver, {
-      ...{ clock, scheduler, settings },
+      ...{ clock, scheduler },
+      settings: () => this.settings,
       changed: (changed) => {
         clients.changed(changed);
       },
@@ -185,10 +192,10 @@ export class Queue {
       heartbeatMs: terms.heartbeatMs,
       flow: terms.flow,
       events: driver.events,
-      maxAttempts: settings.maxAttempts,
+      maxAttempts: this.settings.maxAttempts,
       created,
       standby: driver.standsBy(session.id),
-      maxUnsettled: settings.maxUnsettled,
+      maxUnsettled: this.settings.maxUnsettled,
     });
     session.start();
     driver.start(session);
@@ -199,6 +206,7 @@ export class Queue {
   private async attach(session: LiveSession, driver: SubscriptionDriver, open: OpenSession, terms: SessionTerms, mayOpen: () => void): Promise<void> {
     const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
     const { clientId, ackMode, stop, maxInFlightPerLane, sharing, claims } = open;
+    this.subscribers.refresh(driver);
     await driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane, sharing }, claims);
     try {
       if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.countBacklog();
@@ -210,17 +218,29 @@ export class Queue {
     }
   }
 
+  /** The catalog has a record with other settings: they hold from now on. */
+  settingsChanged(record: QueueRecord): void {
+    const before = this.settings;
+    this.record = record;
+    this.settings = settingsInEffect(this.parts.settings, record.own);
+    this.dedup.bound(this.settings.dedupWindowMs, this.settings.dedupIdsMax);
+    this.trimmer.somethingChanged();
+    this.subscribers.settingsChanged(this.settings, changesText(before, this.settings));
+    this.parts.journal.info("queue settings changed", { queue: this.name, queueId: this.id, ...record.own });
+  }
+
   private checkOpen(mayOpen: () => void): void {
     if (this.closedBy !== undefined) throw this.closedBy;
     mayOpen();
   }
 
   info(): QueueInfo {
-    const { name, ordering, createTimeMs } = this.record;
+    const { name, ordering, createTimeMs, own } = this.record;
     const { first, next, messages, bytes } = this.log.head();
     return {
       name,
       ordering,
+      own,
       queueId: this.id,
       createTimeMs,
       headOffset: offset(next - 1),
@@ -253,13 +273,13 @@ export class Queue {
 
   /** See BrokerApi.getSubscriber. */
   async subscriber(name: string): Promise<SubscriberInfo> {
-    return this.subscriberInfo(await this.subscribers.find(name));
+    return subscriberInfo(this.name, await this.subscribers.find(name), this.settings);
   }
 
   /** See BrokerApi.listSubscribers. */
   async listSubscribers(after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]> {
     const infos: SubscriberInfo[] = [];
-    for (const known of this.subscribers.list(after, limit)) infos.push(await this.subscriberInfo(known));
+    for (const known of this.subscribers.list(after, limit)) infos.push(await subscriberInfo(this.name, known, this.settings));
     return infos;
   }
 
@@ -326,24 +346,5 @@ export class Queue {
     this.lastPublishTimeMs = chunks[chunks.length - 1]?.chunk.lastTimeMs ?? this.lastPublishTimeMs;
     this.subscribers.headAdvanced();
     this.trimmer.somethingChanged();
-  }
-
-  private async subscriberInfo({ record, driver }: DurableSubscriber): Promise<SubscriberInfo> {
-    const backlogCount = await driver.countBacklog();
-    const { committedOffset, inFlight, waitingRetry } = driver.counts();
-    const { ackTimeoutMs, maxAttempts, maxDeliveries, maxUnsettled } = this.parts.settings;
-    return {
-      queue: this.name,
-      name: record.name,
-      events: driver.events,
-      createTimeMs: record.createTimeMs,
-      committedOffset,
-      backlogCount,
-      inFlightCount: inFlight,
-      waitingRetryCount: waitingRetry,
-      deadLetterCount: driver.deadLetterCount,
-      clientCount: driver.sessionCount,
-      ...{ ackTimeoutMs, maxAttempts, maxDeliveries, maxUnsettled },
-    };
   }
 }

@@ -1,4 +1,5 @@
 import { DEFAULTS } from "../core/limits.js";
+import type { DeliveryRules, OnPoison } from "../core/subscription/settings.js";
 
 /** What an operator may say about every queue and subscriber; docs/limits.md has the reasons of the defaults. */
 export interface BrokerSettings {
@@ -11,6 +12,8 @@ export interface BrokerSettings {
   readonly backoffMaxMs: number;
   readonly backoffFactor: number;
   readonly maxUnsettled: number;
+  /** BLOCK_LANE only on ordered queues. */
+  readonly onPoison: OnPoison;
   readonly flowMessages: number;
   readonly flowBytes: number;
   readonly deliveryBatchMessages: number;
@@ -22,4 +25,9 @@ export interface BrokerSettings {
 }
 
 /** Settings of a broker that was told nothing. */
-export const BROKER_DEFAULTS: BrokerSettings = { autoCreateQueues: true, ...DEFAULTS };
+export const BROKER_DEFAULTS: BrokerSettings = { autoCreateQueues: true, onPoison: "DEAD_LETTER", ...DEFAULTS };
+
+/** The part of the settings that a subscription goes by. */
+export function deliveryRules({ maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison }: BrokerSettings): DeliveryRules {
+  return { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison };
+}

@@ -2,7 +2,7 @@ import { BrokerError } from "../core/errors.js";
 import { EventFilter } from "../core/event-filter.js";
 import type { OpenSession, StartPoint } from "../core/session.js";
 import { Subscription } from "../core/subscription/subscription.js";
-import type { SubscriptionSettings } from "../core/subscription/subscription.js";
+import type { DeliveryRules, SubscriptionSettings } from "../core/subscription/subscription.js";
 import type { SubscriptionTally } from "../core/subscription/tally.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
@@ -11,10 +11,12 @@ import type { SubscriberView, Telemetry } from "../ports/telemetry.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { JsonRecord, RecordCorrupt } from "./json-record.js";
 import { SerialByName } from "./serial-by-name.js";
+import { deliveryRules } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
 import { nextTurn } from "./log-headers.js";
+import { checkSubscriberClaims } from "./subscriber-claims.js";
 import { cursorKey, deadLetterCountKey, deadLetterPrefix, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
-import { decodeSubscriberRecord, encodeSubscriberRecord, sameStart, startText } from "./subscriber-record.js";
+import { decodeSubscriberRecord, encodeSubscriberRecord } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
 import { SubscriptionDriver } from "./subscription-driver.js";
 import type { DriverOwner, DriverParts } from "./subscription-driver.js";
@@ -30,6 +32,7 @@ const EPHEMERAL_START: StartPoint = { kind: "latest" };
 export interface SubscribersParts extends DriverParts {
   readonly queue: string;
   readonly ordered: boolean;
+  /** What holds for the queue when it is opened. */
   readonly settings: BrokerSettings;
   readonly telemetry: Telemetry;
   /** Resolves when nothing is being trimmed: the oldest message left then stays in this turn. */
@@ -62,8 +65,10 @@ export class Subscribers {
   private readonly floors = new Map<string, Offset>();
   private readonly serial = new SerialByName();
   private readonly owner: DriverOwner;
+  private rules: DeliveryRules;
 
   constructor(private readonly parts: SubscribersParts) {
+    this.rules = deliveryRules(parts.settings);
     this.owner = {
       cursorSaved: parts.cursorSaved,
       sessionOver: parts.sessionOver,
@@ -167,7 +172,7 @@ export class Subscribers {
     return this.serial.run(open.subscriber, async () => {
       const known = this.durable.get(open.subscriber);
       if (known === undefined) return { driver: await this.create(open, filter), created: true };
-      checkSame(known.record, open, filter);
+      checkSubscriberClaims(known.record, open, filter);
       return { driver: known.driver, created: false };
     });
   }
@@ -205,6 +210,19 @@ export class Subscribers {
     });
   }
 
+  /** Other settings hold from now on; `detail` says which, empty: none that subscribers have. */
+  settingsChanged(settings: BrokerSettings, detail: string): void {
+    if (detail === "") return;
+    this.rules = deliveryRules(settings);
+    const drivers = new Set([...this.awake, ...[...this.durable.values()].map(({ driver }) => driver)]);
+    for (const driver of drivers) driver.changeRules(this.rules, detail);
+  }
+
+  /** Brings up to date what was being made while settings changed. */
+  refresh(driver: SubscriptionDriver): void {
+    if (driver.rules !== this.rules) driver.changeRules(this.rules, "");
+  }
+
   /** Ends every session with this error. What is stored stays. */
   close(error: BrokerError): void {
     for (const driver of [...this.awake]) driver.close(error);
@@ -232,6 +250,7 @@ export class Subscribers {
   private keep(record: SubscriberRecord, settings: SubscriptionSettings, machine: Subscription, stored: StoredCursor): SubscriptionDriver {
     const driver = new SubscriptionDriver(settings, machine, this.parts, this.owner, stored);
     this.durable.set(record.name, { record, driver });
+    this.refresh(driver);
     // A purge may have come while it was made, or its own cursor not have been stored before a crash.
     driver.passPurged();
     this.parts.changed();
@@ -288,8 +307,7 @@ export class Subscribers {
   }
 
   private subscriptionSettings(name: string, filter: EventFilter, ephemeral: boolean): SubscriptionSettings {
-    const { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor } = this.parts.settings;
-    return { name, filter, ordered: this.parts.ordered, maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, ephemeral };
+    return { ...this.rules, name, filter, ordered: this.parts.ordered, ephemeral };
   }
 
   /** Loads a subscriber whose driver is over from what is stored now. Whoever opens a session meanwhile waits. */
@@ -319,26 +337,4 @@ export class Subscribers {
     const { queue } = this.parts;
     return new BrokerError("SUBSCRIBER_DELETED", `subscriber ${name} of queue ${queue} was deleted`, { queue, subscriber: name });
   }
-}
-
-function checkSame(record: SubscriberRecord, open: OpenSession, filter: EventFilter): void {
-  const stored = EventFilter.parse(record.events);
-  if (open.events.length > 0 && !filter.equals(stored)) {
-    throw new BrokerError(
-      "FILTER_MISMATCH",
-      `subscriber ${record.name} takes ${eventsText(stored)}, not ${eventsText(filter)}: leave events empty, or change the subscriber`,
-      { field: "open.events", value: filter.patterns.join(","), stored: stored.patterns.join(",") },
-    );
-  }
-  if (open.start !== undefined && !sameStart(open.start, record.start)) {
-    throw new BrokerError(
-      "START_MISMATCH",
-      `subscriber ${record.name} exists and goes on from its own offset; it began ${startText(record.start)}, not ${startText(open.start)}: leave the start out, or seek`,
-      { field: "open.start", value: startText(open.start), stored: startText(record.start) },
-    );
-  }
-}
-
-function eventsText(filter: EventFilter): string {
-  return filter.takesEverything ? "every event" : filter.patterns.join(", ");
 }

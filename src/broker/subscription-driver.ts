@@ -3,7 +3,7 @@ import { BrokerError } from "../core/errors.js";
 import type { Claims, SessionId, Sharing, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../core/subscription/facts.js";
-import type { Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
+import type { DeliveryRules, Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
@@ -57,6 +57,8 @@ export interface DriverOwner {
  */
 export class SubscriptionDriver implements SessionHome {
   readonly name: string;
+  /** What it was told last; what it was made with until then. */
+  rules: DeliveryRules;
   private readonly sessions = new Map<SessionId, LiveSession>();
   /** Called when a session is ready, or over before it was. */
   private readonly opening = new Map<SessionId, () => void>();
@@ -80,6 +82,7 @@ export class SubscriptionDriver implements SessionHome {
   ) {
     const { log, state, tail, clock, scheduler, turns, journal } = parts;
     this.name = settings.name;
+    this.rules = settings;
     this.source = new ChunkSource(log, tail, turns, journal);
     this.backlog = new BacklogCounter(settings.name, settings.filter, log, tail, turns, journal, machine.counts().next);
     this.alarm = scheduler.alarm(() => {
@@ -207,6 +210,12 @@ export class SubscriptionDriver implements SessionHome {
     this.owner.sessionOver(session, end);
     this.post({ type: "session_ended", session: session.id, graceful: isGraceful(end.reason) });
     if (this.sessions.size === 0) this.owner.emptied(this);
+  }
+
+  /** An operator changed how messages are handed out; sessions hear the detail. */
+  changeRules(rules: DeliveryRules, detail: string): void {
+    this.rules = rules;
+    this.post({ type: "settings_changed", rules, detail });
   }
 
   /** Messages up to the head are durable. */

@@ -35,6 +35,7 @@ export const LIMITS = {
   firstFrameMs: 10_000,
   unconfirmedSettleMs: 100,
   rememberedBatches: 1_024,
+  blockedLanesTold: 100,
   flowMessagesMax: 100_000,
   flowBytesMax: 64 * MIB,
   deliveryBatchMessagesMax: 1_000,
@@ -51,6 +52,11 @@ export const LIMITS = {
   deadLetterPageBytesMax: 3 * MIB,
   deadLettersReadMax: 4_096,
   deadLetterReadBytesMax: 16 * MIB,
+  maxDeliveriesMin: 3,
+  backoffMsMax: 12 * HOUR_MS,
+  backoffFactorMax: 10,
+  dedupWindowMsMax: 24 * HOUR_MS,
+  dedupIdsAllowedMax: 10_000_000,
 } as const;
 
 /** What a queue and its subscribers get when nobody says otherwise. */

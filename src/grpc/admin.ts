@@ -16,6 +16,8 @@ import {
   ListSubscribersResponse,
   PurgeQueueRequest,
   PurgeQueueResponse,
+  UpdateQueueRequest,
+  UpdateQueueResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import type { Queue } from "../../generated/tidemark/v1/queue.js";
 import type { BrokerApi, QueueInfo } from "../broker/api.js";
@@ -29,8 +31,8 @@ import { DeadLetterCalls } from "./admin-dead-letters.js";
 import { MessageCalls } from "./admin-messages.js";
 import type { AnswerCall, TrackAnswers } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
-import { queueSettings } from "./from-wire.js";
 import { page, pageQuery } from "./paging.js";
+import { newQueue, queueUpdate } from "./queue-from-wire.js";
 import { serverInfo } from "./server-info.js";
 import { queueResource, subscriberResource } from "./to-wire.js";
 import { unary, unaryAtOnce } from "./unary.js";
@@ -51,6 +53,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
   const deadLetters = new DeadLetterCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
+    updateQueue: unary(journal, "UpdateQueue", (request) => calls.updateQueue(request)),
     getQueue: unary(journal, "GetQueue", (request) => calls.getQueue(request)),
     listQueues: unary(journal, "ListQueues", (request) => calls.listQueues(request)),
     purgeQueue: unary(journal, "PurgeQueue", (request) => calls.purgeQueue(request)),
@@ -76,8 +79,14 @@ class AdminCalls {
 
   async createQueue(bytes: Buffer): Promise<Buffer> {
     const request = decodeRequest(CreateQueueRequest, "CreateQueueRequest", bytes);
-    const info = await this.broker.createQueue(queueSettings(request.queue));
+    const info = await this.broker.createQueue(newQueue(request.queue));
     return encodeMessage(CreateQueueResponse, { queue: this.queueResource(info) });
+  }
+
+  async updateQueue(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(UpdateQueueRequest, "UpdateQueueRequest", bytes);
+    const info = await this.broker.updateQueue(queueUpdate(request.queue, request.updateMask));
+    return encodeMessage(UpdateQueueResponse, { queue: this.queueResource(info) });
   }
 
   async getQueue(bytes: Buffer): Promise<Buffer> {

@@ -1,13 +1,10 @@
 import type { NewMessage as WireMessage } from "../../generated/tidemark/v1/message.js";
-import { Ordering as WireOrdering } from "../../generated/tidemark/v1/queue.js";
-import type { Queue } from "../../generated/tidemark/v1/queue.js";
 import type { DeliveryRange, FlowControl, Settlement as WireSettlement } from "../../generated/tidemark/v1/subscribe.js";
-import type { QueueSettings } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { storedMessageBytes } from "../core/message-codec.js";
 import type { NewMessage } from "../core/message.js";
-import { checkEvent, checkHeaders, checkName, checkText, invalidField } from "../core/names.js";
+import { checkEvent, checkHeaders, checkText, invalidField } from "../core/names.js";
 import type { DeliveryRun, FlowWindow, Settlement } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
 import { clampedDurationMs, clampedNumber, exactNumber } from "./wire-numbers.js";
@@ -132,25 +129,6 @@ export function settlement(wire: WireSettlement): Settlement {
     })),
     extendAllMs: clampedDurationMs(wire.extendAll, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
   };
-}
-
-/** What CreateQueue may say of a queue; NOT_BUILT_YET for settings that are not served yet. */
-export function queueSettings(wire: Queue | undefined): QueueSettings {
-  if (wire === undefined) throw invalidField("queue", "", "a queue with a name");
-  const name = checkName("queue.name", wire.name);
-  if (wire.retention !== undefined) throw notBuiltYet("queue.retention");
-  if (wire.dedupWindow !== undefined) throw notBuiltYet("queue.dedup_window");
-  if (wire.dedupIdsMax !== 0n) throw notBuiltYet("queue.dedup_ids_max");
-  if (wire.subscriberDefaults !== undefined) throw notBuiltYet("queue.subscriber_defaults");
-  switch (wire.ordering) {
-    case WireOrdering.UNSPECIFIED:
-    case WireOrdering.UNORDERED:
-      return { name, ordering: "UNORDERED" };
-    case WireOrdering.ORDERED:
-      return { name, ordering: "ORDERED" };
-    default:
-      throw invalidField("queue.ordering", String(wire.ordering), "ORDERING_UNORDERED or ORDERING_ORDERED");
-  }
 }
 
 function payload(body: WireMessage["body"]): Uint8Array {

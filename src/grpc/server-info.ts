@@ -1,12 +1,10 @@
 import { GetServerInfoRequest, GetServerInfoResponse } from "../../generated/tidemark/v1/admin_service.js";
 import type { ServerLimits } from "../../generated/tidemark/v1/server_info.js";
-import { OnExpiry, OnPoison } from "../../generated/tidemark/v1/settings.js";
-import type { SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import type { BrokerApi } from "../broker/api.js";
-import type { BrokerSettings } from "../broker/settings.js";
 import { LIMITS } from "../core/limits.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
+import { settingsInEffect } from "./settings-to-wire.js";
 import { DURABILITIES } from "./to-wire.js";
 import { duration, timestamp } from "./wire-numbers.js";
 
@@ -21,7 +19,7 @@ export function serverInfo(broker: BrokerApi, version: string, bytes: Buffer): B
       durability: DURABILITIES[broker.durability],
       limits: serverLimits(),
       capabilities: [...CAPABILITIES],
-      subscriberDefaults: subscriberDefaults(settings),
+      subscriberDefaults: settingsInEffect(settings),
       autoCreateQueues: settings.autoCreateQueues,
       startTime: timestamp(startTimeMs),
       nodeId: "",
@@ -47,21 +45,5 @@ function serverLimits(): ServerLimits {
     ackTimeoutMax: duration(LIMITS.ackTimeoutMsMax),
     retryDelayMax: duration(LIMITS.retryDelayMsMax),
     settleRangesMax: LIMITS.settleRangesMax,
-  };
-}
-
-/** What every subscriber has while queues say nothing of their own. Zero `expire_after`: never. */
-function subscriberDefaults(settings: BrokerSettings): SubscriberSettings {
-  return {
-    ackTimeout: duration(settings.ackTimeoutMs),
-    maxAttempts: settings.maxAttempts,
-    backoff: { minDelay: duration(settings.backoffMinMs), maxDelay: duration(settings.backoffMaxMs), factor: settings.backoffFactor },
-    onPoison: OnPoison.DEAD_LETTER,
-    maxDeliveries: settings.maxDeliveries,
-    maxUnsettled: settings.maxUnsettled,
-    windowMessages: settings.flowMessages,
-    windowBytes: BigInt(settings.flowBytes),
-    expireAfter: duration(0),
-    onExpiry: OnExpiry.SETTLE,
   };
 }

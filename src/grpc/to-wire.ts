@@ -17,14 +17,16 @@ import type {
   SettleFailure as WireFailure,
 } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
-import type { ClientInfo, ClientNews, MessageOutcome, Ordering, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
+import type { ClientInfo, ClientNews, MessageOutcome, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
 import type { LeaveReason } from "../broker/session-end.js";
+import type { Ordering } from "../broker/queue-settings.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, WaitingFor } from "../core/session.js";
 import type { Durability } from "../ports/engine.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { codeNumber } from "./status.js";
+import { queueSettings, settingsInEffect } from "./settings-to-wire.js";
 import { duration, timestamp } from "./wire-numbers.js";
 
 export const DURABILITIES: Readonly<Record<Durability, WireDurability>> = {
@@ -175,6 +177,7 @@ export function queueResource(info: QueueInfo, durability: Durability): Queue {
     deadLetterCount: BigInt(info.deadLetterCount),
     lastPublishTime: info.lastPublishTimeMs === undefined ? undefined : timestamp(info.lastPublishTimeMs),
     durability: DURABILITIES[durability],
+    ...queueSettings(info.own),
   });
 }
 
@@ -183,12 +186,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     queue: info.queue,
     name: info.name,
     events: [...info.events],
-    effectiveSettings: {
-      ackTimeout: duration(info.ackTimeoutMs),
-      maxAttempts: info.maxAttempts,
-      maxDeliveries: info.maxDeliveries,
-      maxUnsettled: info.maxUnsettled,
-    },
+    effectiveSettings: settingsInEffect(info.settings),
     createTime: timestamp(info.createTimeMs),
     committedOffset: BigInt(info.committedOffset),
     backlogCount: BigInt(info.backlogCount),
@@ -196,6 +194,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     waitingRetryCount: BigInt(info.waitingRetryCount),
     deadLetterCount: BigInt(info.deadLetterCount),
     clientCount: info.clientCount,
+    blockedLaneCount: info.blockedLaneCount,
   });
 }
 

@@ -3,12 +3,14 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { AdminServiceService, ListDeadLettersRequest, PeekMessagesRequest, PurgeQueueRequest } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceService, CreateQueueRequest, ListDeadLettersRequest, PeekMessagesRequest, PurgeQueueRequest, UpdateQueueRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
 import { DeadLetterFilter, DeadLetterReason } from "../../generated/tidemark/v1/dead_letter.js";
 import { NewMessage, type OffsetRange } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
 import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
+import { Ordering, Queue, Retention, RetentionMode } from "../../generated/tidemark/v1/queue.js";
+import { OnExpiry, OnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { AckMode, OpenSession, Settlement, SettleFailureCode, Sharing, SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
 import { until, within } from "../support/condition.js";
 import { rawUnary, RawStream } from "../support/raw-calls.js";
@@ -134,11 +136,59 @@ function purging(parts: Partial<PurgeQueueRequest>): readonly [path: string, req
   return [adminPath("purgeQueue"), Buffer.from(PurgeQueueRequest.encode({ ...PurgeQueueRequest.create(), queue: "bad", ...parts }).finish())];
 }
 
+function creating(parts: Partial<Queue>): readonly [path: string, request: Buffer] {
+  return [adminPath("createQueue"), Buffer.from(CreateQueueRequest.encode({ queue: { ...Queue.create(), name: "bad-settings", ...parts } }).finish())];
+}
+
+function inheriting(parts: Partial<SubscriberSettings>): readonly [path: string, request: Buffer] {
+  return creating({ subscriberDefaults: { ...SubscriberSettings.create(), ...parts } });
+}
+
+function updating(updateMask: string[], parts: Partial<Queue> = {}): readonly [path: string, request: Buffer] {
+  return [adminPath("updateQueue"), Buffer.from(UpdateQueueRequest.encode({ queue: { ...Queue.create(), name: "none", ...parts }, updateMask }).finish())];
+}
+
+const MS = { seconds: 0n, nanos: 1_000_000 };
+const DAY = { seconds: 86_400n, nanos: 0 };
+const DEFAULTS_PATH = "queue.subscriber_defaults";
+
 const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["GetQueue for a queue that is not there", [adminPath("getQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetQueue with undecodable bytes", [adminPath("getQueue"), GARBAGE], UNDECODABLE],
   ["GetQueue without a name", [adminPath("getQueue"), Buffer.alloc(0)], INVALID("queue")],
   ["CreateQueue without a queue", [adminPath("createQueue"), Buffer.alloc(0)], INVALID("queue")],
+  ["CreateQueue with an ordering from the future", creating({ ordering: Ordering.UNRECOGNIZED }), INVALID("queue.ordering")],
+  ["CreateQueue with a dedup_window over a day", creating({ dedupWindow: { seconds: 86_401n, nanos: 0 } }), INVALID("queue.dedup_window")],
+  ["CreateQueue with a negative dedup_window", creating({ dedupWindow: { seconds: -1n, nanos: 0 } }), INVALID("queue.dedup_window")],
+  ["CreateQueue with dedup_ids_max over 10 million", creating({ dedupIdsMax: 10_000_001n }), INVALID("queue.dedup_ids_max")],
+  ["CreateQueue with dedup_ids_max beyond 2^53", creating({ dedupIdsMax: U64_MAX }), INVALID("queue.dedup_ids_max")],
+  ["CreateQueue with an ack_timeout of 1 ms", inheriting({ ackTimeout: MS }), INVALID(`${DEFAULTS_PATH}.ack_timeout`)],
+  ["CreateQueue with an ack_timeout of a day", inheriting({ ackTimeout: DAY }), INVALID(`${DEFAULTS_PATH}.ack_timeout`)],
+  ["CreateQueue with 2 max_deliveries", inheriting({ maxDeliveries: 2 }), INVALID(`${DEFAULTS_PATH}.max_deliveries`)],
+  ["CreateQueue with a window of 100,001 messages", inheriting({ windowMessages: 100_001 }), INVALID(`${DEFAULTS_PATH}.window_messages`)],
+  ["CreateQueue with a window over 64 MiB", inheriting({ windowBytes: BigInt(64 * MIB + 1) }), INVALID(`${DEFAULTS_PATH}.window_bytes`)],
+  ["CreateQueue with a first wait of a day", inheriting({ backoff: { minDelay: DAY, maxDelay: undefined, factor: 0 } }), INVALID(`${DEFAULTS_PATH}.backoff.min_delay`)],
+  ["CreateQueue with a longest wait of a day", inheriting({ backoff: { minDelay: undefined, maxDelay: DAY, factor: 0 } }), INVALID(`${DEFAULTS_PATH}.backoff.max_delay`)],
+  ["CreateQueue with waits that shrink", inheriting({ backoff: { minDelay: SECOND, maxDelay: MS, factor: 0 } }), INVALID(`${DEFAULTS_PATH}.backoff.max_delay`)],
+  ["CreateQueue with a factor of 0.5", inheriting({ backoff: { minDelay: undefined, maxDelay: undefined, factor: 0.5 } }), INVALID(`${DEFAULTS_PATH}.backoff.factor`)],
+  ["CreateQueue with a factor that is no number", inheriting({ backoff: { minDelay: undefined, maxDelay: undefined, factor: NaN } }), INVALID(`${DEFAULTS_PATH}.backoff.factor`)],
+  ["CreateQueue with an on_poison from the future", inheriting({ onPoison: OnPoison.UNRECOGNIZED }), INVALID(`${DEFAULTS_PATH}.on_poison`)],
+  ["CreateQueue with lanes to block where there are none", inheriting({ onPoison: OnPoison.BLOCK_LANE }), { code: Code.FAILED_PRECONDITION, reason: "ORDERED_QUEUE_REQUIRED", field: `${DEFAULTS_PATH}.on_poison` }],
+  ["CreateQueue with expire_after", inheriting({ expireAfter: SECOND }), NOT_BUILT(`${DEFAULTS_PATH}.expire_after`)],
+  ["CreateQueue with dead letters for what expires", inheriting({ onExpiry: OnExpiry.DEAD_LETTER }), NOT_BUILT(`${DEFAULTS_PATH}.on_expiry`)],
+  ["CreateQueue with retention by age", creating({ retention: { ...Retention.create(), maxAge: SECOND } }), NOT_BUILT("queue.retention.max_age")],
+  ["CreateQueue with retention as a log", creating({ retention: { ...Retention.create(), mode: RetentionMode.LOG } }), NOT_BUILT("queue.retention.mode")],
+  ["UpdateQueue with undecodable bytes", [adminPath("updateQueue"), GARBAGE], UNDECODABLE],
+  ["UpdateQueue without a queue", [adminPath("updateQueue"), Buffer.alloc(0)], INVALID("queue")],
+  ["UpdateQueue without a name", updating([], { name: "" }), INVALID("queue.name")],
+  ["UpdateQueue of a queue that is not there", updating(["dedup_window"]), { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
+  ["UpdateQueue of a field that nobody knows", updating(["dedup_window", "colour"]), INVALID("update_mask")],
+  ["UpdateQueue of the name", updating(["name"]), INVALID("update_mask")],
+  ["UpdateQueue of the ordering", updating(["ordering"]), INVALID("update_mask")],
+  ["UpdateQueue of what is output only", updating(["head_offset"]), INVALID("update_mask")],
+  ["UpdateQueue of half a field name", updating(["subscriber_defaults.back"]), INVALID("update_mask")],
+  ["UpdateQueue of a bad value", updating(["subscriber_defaults"], { subscriberDefaults: { ...SubscriberSettings.create(), ackTimeout: DAY } }), INVALID(`${DEFAULTS_PATH}.ack_timeout`)],
+  ["UpdateQueue of retention", updating(["retention"], { retention: { ...Retention.create(), maxBytes: 1n } }), NOT_BUILT("queue.retention.max_bytes")],
   ["DeleteQueue for a queue that is not there", [adminPath("deleteQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetSubscriber without a subscriber", [adminPath("getSubscriber"), Buffer.from("\n\u0003bad")], INVALID("subscriber")],
   ["ListQueues with a token from nowhere", [adminPath("listQueues"), Buffer.from("\u0012\u0003abc")], INVALID("page_token")],

@@ -3,7 +3,7 @@ import { EventFilter } from "../../src/core/event-filter.js";
 import { NO_CLAIMS, type Claims, type DeliveryRun, type Settlement, type StopPoint } from "../../src/core/session.js";
 import type { DeadLetter, Effect } from "../../src/core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../../src/core/subscription/facts.js";
-import { Subscription, type SubscriptionSettings } from "../../src/core/subscription/subscription.js";
+import { Subscription, type DeliveryRules, type SubscriptionSettings } from "../../src/core/subscription/subscription.js";
 import { monotonicMs, offset, wallMs, type Now } from "../../src/core/units.js";
 import { chunkOf } from "./chunk-builder.js";
 
@@ -36,6 +36,7 @@ export const SETTINGS: SubscriptionSettings = {
   backoffMinMs: 100,
   backoffMaxMs: 60_000,
   backoffFactor: 2,
+  onPoison: "DEAD_LETTER",
   ephemeral: false,
 };
 
@@ -70,7 +71,7 @@ export class SubscriptionHarness {
   stored: Buffer;
 
   /** @param diskIsFast every cursor is durable in the turn in which it is saved */
-  constructor(readonly settings: SubscriptionSettings = SETTINGS, public diskIsFast = true, readonly chunksPerLoad = 4) {
+  constructor(public settings: SubscriptionSettings = SETTINGS, public diskIsFast = true, readonly chunksPerLoad = 4) {
     this.machine = Subscription.begin(settings, offset(0), offset(0));
     this.stored = this.machine.encodeCursor().bytes;
     this.machine.step({ type: "cursor_saved", version: 0 }, this.now);
@@ -172,6 +173,12 @@ export class SubscriptionHarness {
   /** The copies of all dead letters so far go into the next commit. */
   finishBurying(): void {
     if (this.unburied.length > 0) this.step(this.copyUnburied());
+  }
+
+  /** An operator changes some of the rules. */
+  changeRules(rules: Partial<DeliveryRules>): void {
+    this.settings = { ...this.settings, ...rules };
+    this.step({ type: "settings_changed", rules: this.settings, detail: Object.keys(rules).join() });
   }
 
   /** The process dies: only what the disk holds is left. Time goes on. */

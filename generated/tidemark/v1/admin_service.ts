@@ -99,8 +99,8 @@ export interface UpdateQueueRequest {
   /**
    * Which fields to take over: `retention`, `retention.max_age` and its other fields, `dedup_window`,
    * `dedup_ids_max`, `subscriber_defaults` and its fields. A field in the mask that is unset in `queue`
-   * returns to its default. Unset or empty: every field that is set in `queue`. A path that does not
-   * exist or cannot change (`name`, `ordering`, output only): INVALID_ARGUMENT INVALID_FIELD.
+   * returns to its default. `*`: all of them. Unset or empty: every field that is set in `queue`. A path that
+   * does not exist or cannot change (`name`, `ordering`, output only): INVALID_ARGUMENT INVALID_FIELD.
    */
   updateMask: string[] | undefined;
 }
@@ -5528,8 +5528,10 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   /**
-   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
-   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
+   * Makes a queue. When there is one of that name with the same ordering it is answered as it is, so that a
+   * program may say the same at every start: a setting that is left out makes no claim. Another ordering, or
+   * another value of a setting that is named: ALREADY_EXISTS QUEUE_EXISTS, and UpdateQueue changes settings.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
    */
   createQueue: {
     path: "/tidemark.v1.AdminService/CreateQueue" as const,
@@ -5572,8 +5574,10 @@ export const AdminServiceService = {
   },
   /**
    * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
-   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
-   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   * a setting have the new one at once, their open streams too, which get a notice SETTINGS_CHANGED; the
+   * lease and the window of an open stream stay what its `opened` said, and new ones have the new values.
+   * Repeating it changes nothing. FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it
+   * is another incarnation; ORDERED_QUEUE_REQUIRED.
    */
   updateQueue: {
     path: "/tidemark.v1.AdminService/UpdateQueue" as const,
@@ -5861,8 +5865,10 @@ export const AdminServiceService = {
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
-   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
-   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
+   * Makes a queue. When there is one of that name with the same ordering it is answered as it is, so that a
+   * program may say the same at every start: a setting that is left out makes no claim. Another ordering, or
+   * another value of a setting that is named: ALREADY_EXISTS QUEUE_EXISTS, and UpdateQueue changes settings.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
    */
   createQueue: handleUnaryCall<CreateQueueRequest, CreateQueueResponse>;
   /** Answers one queue. */
@@ -5873,8 +5879,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /**
    * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
-   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
-   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   * a setting have the new one at once, their open streams too, which get a notice SETTINGS_CHANGED; the
+   * lease and the window of an open stream stay what its `opened` said, and new ones have the new values.
+   * Repeating it changes nothing. FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it
+   * is another incarnation; ORDERED_QUEUE_REQUIRED.
    */
   updateQueue: handleUnaryCall<UpdateQueueRequest, UpdateQueueResponse>;
   /**
@@ -5965,8 +5973,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
 
 export interface AdminServiceClient extends Client {
   /**
-   * Makes a queue. When there is one of that name: ALREADY_EXISTS QUEUE_EXISTS, whatever its settings,
-   * which a caller that repeats itself may take for success once it has looked at them (GetQueue).
+   * Makes a queue. When there is one of that name with the same ordering it is answered as it is, so that a
+   * program may say the same at every start: a setting that is left out makes no claim. Another ordering, or
+   * another value of a setting that is named: ALREADY_EXISTS QUEUE_EXISTS, and UpdateQueue changes settings.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
    */
   createQueue(
     request: CreateQueueRequest,
@@ -6033,8 +6043,10 @@ export interface AdminServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Changes settings of a queue while it is in use (https://google.aip.dev/134). Subscribers that inherit
-   * a setting have the new one at once, their open streams too. Repeating it changes nothing.
-   * FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it is another incarnation.
+   * a setting have the new one at once, their open streams too, which get a notice SETTINGS_CHANGED; the
+   * lease and the window of an open stream stay what its `opened` said, and new ones have the new values.
+   * Repeating it changes nothing. FAILED_PRECONDITION QUEUE_ID_MISMATCH when `queue.queue_id` is set and it
+   * is another incarnation; ORDERED_QUEUE_REQUIRED.
    */
   updateQueue(
     request: UpdateQueueRequest,

@@ -70,8 +70,8 @@ export enum ErrorReason {
    */
   SESSION_NOT_FOUND = 12,
   /**
-   * QUEUE_EXISTS - ALREADY_EXISTS. There is a queue of that name with another ordering; choose another name. Metadata:
-   * `queue`, `ordering` (of the one that is there).
+   * QUEUE_EXISTS - ALREADY_EXISTS. There is a queue of that name with another ordering, or another value of a setting that
+   * the request names. Metadata: `queue`, `field`, `value` (asked for), `stored` (what the queue has).
    */
   QUEUE_EXISTS = 13,
   /**
@@ -195,6 +195,11 @@ export enum ErrorReason {
    * stream. Do not reconnect. Metadata: `session_id`.
    */
   REPLACED = 38,
+  /**
+   * ORDERED_QUEUE_REQUIRED - FAILED_PRECONDITION. ON_POISON_BLOCK_LANE was asked for on a queue that is not ORDERED: it has no lanes.
+   * Metadata: `field`, `value`, `queue`, `ordering`.
+   */
+  ORDERED_QUEUE_REQUIRED = 39,
   UNRECOGNIZED = -1,
 }
 
@@ -317,6 +322,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 38:
     case "ERROR_REASON_REPLACED":
       return ErrorReason.REPLACED;
+    case 39:
+    case "ERROR_REASON_ORDERED_QUEUE_REQUIRED":
+      return ErrorReason.ORDERED_QUEUE_REQUIRED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -404,6 +412,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_CLIENT_BEHIND";
     case ErrorReason.REPLACED:
       return "ERROR_REASON_REPLACED";
+    case ErrorReason.ORDERED_QUEUE_REQUIRED:
+      return "ERROR_REASON_ORDERED_QUEUE_REQUIRED";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -437,6 +447,13 @@ export enum NoticeReason {
   SETTINGS_CHANGED = 4,
   /** TAKEN_OVER - This session stood by, and works from now on: the one before it has gone. */
   TAKEN_OVER = 5,
+  /**
+   * LANE_BLOCKED - A message of this subscriber is poison, and its lane stands still until somebody decides: see
+   * ON_POISON_BLOCK_LANE. `range` says which; `detail` is MAX_ATTEMPTS or MAX_DELIVERIES, with the consumer's
+   * words behind a colon if there are any. Every session of the subscriber is told, and one that opens later
+   * is told of the first 100 lanes that are blocked already.
+   */
+  LANE_BLOCKED = 6,
   UNRECOGNIZED = -1,
 }
 
@@ -460,6 +477,9 @@ export function noticeReasonFromJSON(object: any): NoticeReason {
     case 5:
     case "NOTICE_REASON_TAKEN_OVER":
       return NoticeReason.TAKEN_OVER;
+    case 6:
+    case "NOTICE_REASON_LANE_BLOCKED":
+      return NoticeReason.LANE_BLOCKED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -481,6 +501,8 @@ export function noticeReasonToJSON(object: NoticeReason): string {
       return "NOTICE_REASON_SETTINGS_CHANGED";
     case NoticeReason.TAKEN_OVER:
       return "NOTICE_REASON_TAKEN_OVER";
+    case NoticeReason.LANE_BLOCKED:
+      return "NOTICE_REASON_LANE_BLOCKED";
     case NoticeReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -184,13 +184,13 @@ export interface Queue {
     | Retention
     | undefined;
   /**
-   * How long a message_id is remembered. Zero: not at all, and message ids are only stored. Unset: 2
-   * minutes.
+   * How long a message_id is remembered; up to 24 h. Zero: not at all, and message ids are only stored. Unset:
+   * 2 minutes. Widening it brings back nothing that was forgotten.
    */
   dedupWindow:
     | Duration
     | undefined;
-  /** How many ids are remembered, the newest ones; some thousands more may be. 0: 1,000,000. */
+  /** How many ids are remembered, the newest ones; some thousands more may be. Up to 10,000,000. 0: 1,000,000. */
   dedupIdsMax: bigint;
   /** What its subscribers inherit. */
   subscriberDefaults:

@@ -15,8 +15,13 @@ export enum OnPoison {
   /** DEAD_LETTER - It moves to the subscriber's dead letters, and what follows goes on. */
   DEAD_LETTER = 1,
   /**
-   * BLOCK_LANE - On an ORDERED queue, its lane stands still until the message is rejected, or the subscriber is moved
-   * past it, by hand; other lanes go on. FAILED_PRECONDITION on an UNORDERED queue.
+   * BLOCK_LANE - On an ORDERED queue, it stays where it is, and its lane stands still behind it, across restarts, until
+   * somebody decides; other lanes go on. It counts as unsettled, and is never handed out by itself. Sessions
+   * get a notice LANE_BLOCKED; `Subscriber.blocked_lane_count` counts such lanes. To decide, any session of the
+   * subscriber names exactly that one offset, without a batch_id: in `rejects`, and it is a dead letter and
+   * the lane goes on; in `retries`, and it is attempted once more. Setting DEAD_LETTER moves every blocked
+   * message to the dead letters. Other settings free nothing that is blocked. FAILED_PRECONDITION
+   * ORDERED_QUEUE_REQUIRED on an UNORDERED queue.
    */
   BLOCK_LANE = 2,
   UNRECOGNIZED = -1,

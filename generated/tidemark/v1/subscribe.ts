@@ -650,7 +650,14 @@ export interface Settlement {
   extendAll: Duration | undefined;
 }
 
-/** Deliver again, later. */
+/**
+ * Deliver again, later.
+ *
+ * By hand, where on_poison is BLOCK_LANE: a range of exactly one offset without a batch_id, from any session of
+ * the subscriber, applies to the message that blocks its lane. It is attempted once more after `delay`, by
+ * whichever session has room; a retry of that attempt, or a hand-out that ends without a verdict where those
+ * had blocked it, blocks the lane again.
+ */
 export interface Retry {
   /** Which deliveries. */
   range:
@@ -674,6 +681,9 @@ export interface Retry {
 /**
  * Into the dead letters; answered when the copy is there. For an ephemeral subscriber, which has none:
  * settled.
+ *
+ * By hand, where on_poison is BLOCK_LANE: a range of exactly one offset without a batch_id, from any session of
+ * the subscriber, applies to the message that blocks its lane, and the lane goes on behind it.
  */
 export interface Reject {
   /** Which deliveries. */

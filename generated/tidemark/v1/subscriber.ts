@@ -99,7 +99,11 @@ export interface Subscriber {
     | Timestamp
     | undefined;
   /** Output only. When it will be deleted if no client comes. Unset: it will not. */
-  expireTime: Timestamp | undefined;
+  expireTime:
+    | Timestamp
+    | undefined;
+  /** Output only. Lanes that stand still behind poison until somebody decides: see ON_POISON_BLOCK_LANE. */
+  blockedLaneCount: bigint;
 }
 
 /** Exactly what a subscriber has settled: enough to bring it back there. */
@@ -132,6 +136,7 @@ function createBaseSubscriber(): Subscriber {
     oldestUnsettledTime: undefined,
     lastClientTime: undefined,
     expireTime: undefined,
+    blockedLaneCount: 0n,
   };
 }
 
@@ -228,6 +233,12 @@ export const Subscriber: MessageFns<Subscriber> = {
     }
     if (message.expireTime !== undefined) {
       Timestamp.encode(message.expireTime, writer.uint32(178).fork()).join();
+    }
+    if (message.blockedLaneCount !== 0n) {
+      if (BigInt.asUintN(64, message.blockedLaneCount) !== message.blockedLaneCount) {
+        throw new globalThis.Error("value provided for field message.blockedLaneCount of type uint64 too large");
+      }
+      writer.uint32(184).uint64(message.blockedLaneCount);
     }
     return writer;
   },
@@ -421,6 +432,14 @@ export const Subscriber: MessageFns<Subscriber> = {
             message.expireTime = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.blockedLaneCount = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -523,6 +542,11 @@ export const Subscriber: MessageFns<Subscriber> = {
         : isSet(object.expire_time)
         ? fromJsonTimestamp(object.expire_time)
         : undefined,
+      blockedLaneCount: isSet(object.blockedLaneCount)
+        ? BigInt(object.blockedLaneCount)
+        : isSet(object.blocked_lane_count)
+        ? BigInt(object.blocked_lane_count)
+        : 0n,
     };
   },
 
@@ -591,6 +615,9 @@ export const Subscriber: MessageFns<Subscriber> = {
     }
     if (message.expireTime !== undefined) {
       obj.expireTime = fromTimestamp(message.expireTime).toISOString();
+    }
+    if (message.blockedLaneCount !== 0n) {
+      obj.blockedLaneCount = message.blockedLaneCount.toString();
     }
     return obj;
   },
@@ -667,6 +694,9 @@ export const Subscriber: MessageFns<Subscriber> = {
     message.expireTime = (object.expireTime !== undefined && object.expireTime !== null)
       ? Timestamp.fromPartial(object.expireTime)
       : undefined;
+    message.blockedLaneCount = (object.blockedLaneCount !== undefined && object.blockedLaneCount !== null)
+      ? BigInt(object.blockedLaneCount)
+      : 0n;
     return message;
   },
 };

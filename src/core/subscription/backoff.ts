@@ -15,7 +15,8 @@ const JITTER = 0.2;
  * that the machine stays repeatable.
  */
 export function backoffMs(backoff: Backoff, attempt: number, message: Offset): number {
-  const grown = backoff.backoffMinMs * backoff.backoffFactor ** (attempt - 1);
+  // Capped, since no wait times infinity is no number.
+  const grown = backoff.backoffMinMs * Math.min(backoff.backoffFactor ** (attempt - 1), Number.MAX_SAFE_INTEGER);
   const base = Math.min(grown, backoff.backoffMaxMs);
   const mixed = Math.imul((message % 0x7fffffff) ^ (attempt * 0x9e3779b1), 0x85ebca6b) >>> 0;
   return Math.round(base * (1 - JITTER + (2 * JITTER * mixed) / 0xffffffff));

@@ -10,10 +10,12 @@ export interface SubscriptionCounts {
   readonly committedOffset: Offset;
   /** The first offset that the machine has not looked at yet. */
   readonly next: Offset;
-  /** Matching messages below `next` that are not settled: in flight, ready again, waiting or on their way to dead letters. */
+  /** Matching messages below `next` that are not settled: in flight, ready again, waiting, blocked or on their way to dead letters. */
   readonly unsettled: number;
   readonly inFlight: number;
   readonly waitingRetry: number;
+  /** Lanes that stand still behind poison until somebody decides. */
+  readonly blockedLanes: number;
 }
 
 /** Where every unsettled message is. The parts are disjoint and together are `unsettled`. */

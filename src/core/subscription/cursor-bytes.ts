@@ -5,8 +5,8 @@ import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type Offset, t
 import type { Trouble } from "./trouble.js";
 
 const CAUSES: readonly DeliveryCause[] = ["NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"];
-/** Reasons are for people; past this many bytes a cursor keeps counts and due times only. */
-const REASON_BYTES_MAX = 64 * 1024;
+/** Words are for people; past this many bytes of them a cursor keeps counts and due times only. */
+const WORD_BYTES_MAX = 64 * 1024;
 
 /** The due time of what waits for nothing. */
 export const NEVER = wallMs(0);
@@ -37,7 +37,7 @@ export interface Claimed {
 export class CursorWriter {
   private buffer = Buffer.allocUnsafe(64);
   private length = 0;
-  private reasonBytes = 0;
+  private wordBytes = 0;
 
   constructor(format: number) {
     this.number(format);
@@ -80,8 +80,13 @@ export class CursorWriter {
     this.number(trouble.deliveryCount);
     this.number(CAUSES.indexOf(trouble.cause));
     this.number(dueWallMs);
-    this.reasonBytes += Buffer.byteLength(trouble.lastReason);
-    this.text(this.reasonBytes <= REASON_BYTES_MAX ? trouble.lastReason : "");
+    this.words(trouble.lastReason);
+  }
+
+  /** A text that nothing depends on; left out once there are too many. */
+  words(value: string): void {
+    this.wordBytes += Buffer.byteLength(value);
+    this.text(this.wordBytes <= WORD_BYTES_MAX ? value : "");
   }
 
   private text(value: string): void {
@@ -105,11 +110,12 @@ export class CursorWriter {
 
 /** Reads what a CursorWriter wrote. Every method throws CursorCorrupt. */
 export class CursorReader {
+  readonly format: number;
   private at = 0;
 
-  constructor(private readonly bytes: Uint8Array, format: number) {
-    const found = this.number();
-    if (found !== format) throw new CursorCorrupt(`the cursor has format ${found}, not ${format}`);
+  constructor(private readonly bytes: Uint8Array, ...formats: readonly number[]) {
+    this.format = this.number();
+    if (!formats.includes(this.format)) throw new CursorCorrupt(`the cursor has format ${this.format}, not ${formats.join(" or ")}`);
   }
 
   number(): number {
@@ -156,10 +162,10 @@ export class CursorReader {
     const deliveryCount = this.number();
     const cause = CAUSES[this.number()];
     if (cause === undefined) throw new CursorCorrupt("a delivery cause is not known");
-    return { attempt, deliveryCount, cause, dueWallMs: wallMs(this.number()), lastReason: this.text() };
+    return { attempt, deliveryCount, cause, dueWallMs: wallMs(this.number()), lastReason: this.words() };
   }
 
-  private text(): string {
+  words(): string {
     const length = this.number();
     if (this.at + length > this.bytes.length) throw new CursorCorrupt("the cursor ends too early");
     const text = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.at, length).toString("utf8");

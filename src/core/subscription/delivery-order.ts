@@ -1,26 +1,19 @@
 import type { OffsetRanges } from "../offset-ranges.js";
 import type { OffsetRun, WaitingFor } from "../session.js";
-import type { MonotonicMs, Offset, WallMs } from "../units.js";
+import type { MonotonicMs, Offset } from "../units.js";
+import type { BlockedLanes, Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import type { Effect } from "./effects.js";
+import type { Return } from "./return.js";
 import type { SessionState } from "./session-state.js";
-import type { Trouble } from "./trouble.js";
-
-/** How messages come back without being settled. */
-export interface Return extends Trouble {
-  /** Not before this version of the cursor is durable: a count that was said must not be forgotten. */
-  readonly afterVersion: number;
-  /** How many went out together, when that was because one of them is suspect; Infinity otherwise. */
-  readonly together: number;
-  /** When they may go out again; undefined: at once. The wall time is what is stored, the monotonic one what is obeyed. */
-  readonly due: { readonly at: MonotonicMs; readonly wallMs: WallMs } | undefined;
-}
 
 /** Where unsettled messages are, but for those that sessions hold and those on their way to the dead letters. */
 export interface Whereabouts {
   readonly unsettled: readonly OffsetRun[];
   readonly ready: readonly OffsetRun[];
   readonly waiting: readonly OffsetRun[];
+  /** Poison that blocks its lane. Empty where there are none. */
+  readonly blocked: readonly Offset[];
   /** Of an ordered queue: the lanes that have unsettled messages. Empty otherwise. */
   readonly lanes: readonly LaneView[];
 }
@@ -58,6 +51,8 @@ export interface DeliveryOrder {
   readonly waitingRetryCount: number;
   /** True while something could go out again if only its new count were durable. */
   readonly awaitsCursor: boolean;
+  /** Lanes that stand still behind poison; undefined where there are none. */
+  readonly blocked: BlockedLanes | undefined;
   /** When the next waiting retry is due. */
   readonly nextDue: MonotonicMs | undefined;
   /** Hands out what it can, and asks for the chunk that it lacks to go on. */
@@ -66,6 +61,8 @@ export interface DeliveryOrder {
   acked(first: Offset, last: Offset, owed: Confirmation | undefined): void;
   /** Rejected. `bury` sends a stretch to the dead letters, now or when its place allows. */
   rejected(first: Offset, last: Offset, owed: Confirmation | undefined, bury: (first: Offset, last: Offset) => void): void;
+  /** Poison: buried, or left where it is, as the rules say when its turn comes. Owes as a reject does. */
+  poisoned(first: Offset, last: Offset, owed: Confirmation | undefined, poison: Poison, bury: (first: Offset, last: Offset) => void): void;
   /** To go out again. */
   returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void;
   /** Settled at last: its copy is in the commit of the dead letters. */

@@ -44,4 +44,4 @@ export type Effect =
   /** The session reached its stop or finished draining: end its stream with OK. The driver then reports `session_ended`. */
   | { readonly type: "finish_session"; readonly session: SessionId };
 
-export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED" | "TAKEN_OVER";
+export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED" | "TAKEN_OVER" | "SETTINGS_CHANGED" | "LANE_BLOCKED";

@@ -1,6 +1,7 @@
 import type { Chunk } from "../chunk.js";
 import type { AckMode, Claims, FlowWindow, SessionId, Settlement, Sharing, StopPoint } from "../session.js";
 import type { Offset } from "../units.js";
+import type { DeliveryRules } from "./settings.js";
 
 /** How one session works; fixed at open, but for `flow`. */
 export interface SessionSettings {
@@ -55,5 +56,7 @@ export type Fact =
   | { readonly type: "cursor_saved"; readonly version: number }
   /** Answers `bury`: the copies are in the next cursor commit. */
   | { readonly type: "dead_letters_copied"; readonly offsets: readonly Offset[] }
+  /** An operator changed how messages are handed out; `detail` says what, for every session. Blocked lanes do not outlive BLOCK_LANE. */
+  | { readonly type: "settings_changed"; readonly rules: DeliveryRules; readonly detail: string }
   /** The clock reached `nextWake`. */
   | { readonly type: "time_passed" };

@@ -2,32 +2,41 @@ import type { DeliveryCause, DeliveryRun, WaitingFor } from "../session.js";
 import { MinHeap } from "../min-heap.js";
 import type { OffsetRanges } from "../offset-ranges.js";
 import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
+import { BlockedLanes, type Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
-import { dueAgain, NEVER } from "./cursor-bytes.js";
-import { decodeLaneCursor, encodeLaneCursor, type LaneTrouble } from "./lane-cursor.js";
+import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
+import { decodeLaneCursor, encodeLaneCursor } from "./lane-cursor.js";
 import { FATE } from "./delivery-batch.js";
-import type { DeliveryOrder, Dropped, Return, Whereabouts } from "./delivery-order.js";
+import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
+import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
+import { joined } from "./joined-runs.js";
 import { LaneHandOut } from "./lane-hand-out.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
+import { laneTroubles } from "./lane-troubles.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
-import { hasHistory } from "./trouble.js";
 
 /**
  * The order of an ordered queue: first in, first out inside a lane, lanes beside each other. What a lane has settled is
  * always a prefix of it: an ack behind an unsettled message waits, and when a message comes back, those behind it in its
- * lane are recalled.
+ * lane are recalled. Under BLOCK_LANE poison stays first in its lane until somebody decides.
  */
 export class InLanes implements DeliveryOrder {
+  readonly blocked = new BlockedLanes((lane, at, how) => {
+    this.keepReturn(at, how);
+    this.handingOut.mayResume(lane);
+  });
   private readonly lanes = new Lanes();
   /** What is behind in its lane and has been handed out before. */
   private readonly returns = new Map<Offset, Return>();
   private readonly waiting = new MinHeap<{ readonly at: MonotonicMs; readonly message: Offset }>(({ at }) => at);
   private readonly handingOut: LaneHandOut;
+  /** What poison recalls, whichever verdict let it come first; told before the next hand-out. */
+  private readonly recalls: Effect[] = [];
 
   constructor(private readonly state: SubscriptionState) {
-    this.handingOut = new LaneHandOut(state, this.lanes, this.returns, (message) => {
+    this.handingOut = new LaneHandOut(state, this.lanes, this.returns, this.blocked, (message) => {
       this.forgetReturns(message, message);
     });
   }
@@ -39,9 +48,13 @@ export class InLanes implements DeliveryOrder {
     state.next = cursor.next;
     state.lastSettled = cursor.lastSettled;
     state.done.addAll(cursor.done);
-    for (const { hash, first, count } of cursor.lanes) {
-      order.handingOut.mayResume(order.lanes.begin(hash, first, count === 0 ? Infinity : count));
+    for (const { hash, first, count } of cursor.lanes) order.lanes.begin(hash, first, count === 0 ? Infinity : count);
+    for (const { hash, poison } of cursor.blocked) {
+      const lane = order.lanes.get(hash);
+      if (lane === undefined) throw new CursorCorrupt("a blocked lane has nothing unsettled");
+      order.blocked.restore(lane, poison);
     }
+    for (const lane of order.lanes.values()) order.handingOut.mayResume(lane);
     for (const trouble of cursor.troubles) {
       order.keepReturn(trouble.offset, { ...trouble, afterVersion: 0, together: Infinity, due: dueAgain(trouble.dueWallMs, now) });
     }
@@ -70,9 +83,9 @@ export class InLanes implements DeliveryOrder {
 
   handOut(now: MonotonicMs, effects: Effect[]): void {
     for (let due = this.waiting.peek(); due !== undefined && due.at <= now; due = this.waiting.peek()) {
-      this.waiting.pop();
-      this.handingOut.mayResumeAt(due.message);
+      this.handingOut.mayResumeAt((this.waiting.pop() ?? due).message);
     }
+    if (this.recalls.length > 0) effects.push(...this.recalls.splice(0));
     this.handingOut.run(now, this.waiting.size, effects);
   }
 
@@ -82,6 +95,19 @@ export class InLanes implements DeliveryOrder {
 
   rejected(first: Offset, last: Offset, owed: Confirmation | undefined, bury: (first: Offset, last: Offset) => void): void {
     this.concluded(first, last, owed, (entry) => {
+      entry.status = "burying";
+      bury(entry.offset, entry.offset);
+    });
+  }
+
+  poisoned(first: Offset, last: Offset, owed: Confirmation | undefined, poison: Poison, bury: (first: Offset, last: Offset) => void): void {
+    this.concluded(first, last, owed, (entry, lane) => {
+      if (this.state.settings.onPoison === "BLOCK_LANE" && entry.offset > this.state.purgedThrough) {
+        entry.status = "blocking";
+        this.blocked.add(entry.offset, poison, lane, this.state.change());
+        return;
+      }
+      if (this.state.settings.ephemeral) return; // Without dead letters it counts as settled.
       entry.status = "burying";
       bury(entry.offset, entry.offset);
     });
@@ -99,6 +125,13 @@ export class InLanes implements DeliveryOrder {
   }
 
   buried(at: Offset): void {
+    const freed = this.blocked.left(at);
+    if (freed !== undefined) {
+      this.state.noteSettled(at);
+      this.lanes.settleBehind(freed, at);
+      this.handingOut.mayResume(freed);
+      return;
+    }
     const lane = this.lanes.holder(at);
     const [entry] = lane?.entries ?? [];
     if (lane === undefined || entry?.offset !== at) return;
@@ -109,6 +142,7 @@ export class InLanes implements DeliveryOrder {
 
   settleThrough(through: Offset): void {
     const { state } = this;
+    this.blocked.drop(offset(1), through);
     this.loseBehind(offset(1), through);
     this.forgetReturns(offset(1), through);
     state.next = offset(Math.max(state.next, through + 1));
@@ -121,16 +155,18 @@ export class InLanes implements DeliveryOrder {
     done.addAll(claimed);
     for (const at of this.lanes.handedOutOffsets()) done.remove(at, at);
     done.remove(offset(1), this.floor);
+    for (const at of this.blocked.offsets()) if (claimed.has(at)) this.blocked.unblock(at);
     this.handingOut.claimed();
     this.state.change();
   }
 
   drop(first: Offset, last: Offset): Dropped {
     for (const lane of [...this.lanes.values()]) if (first <= lane.first) this.settleGone(lane, last);
+    const decided = this.blocked.drop(first, last);
     const lost = this.loseBehind(first, last);
     const returned = this.forgetReturns(first, last);
     // What came back is behind in its lane too, so neither number adds to the other; each is a lower bound.
-    return { first: lost.first, count: Math.max(lost.count, returned) };
+    return { first: lost.first, count: Math.max(lost.count, returned + decided) };
   }
 
   sessionChanged(session: SessionState): void {
@@ -164,39 +200,52 @@ export class InLanes implements DeliveryOrder {
       count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
     }));
     const { next, lastSettled, done } = this.state;
-    return encodeLaneCursor({ next, lanes, troubles: this.troubles(), lastSettled, done });
+    return encodeLaneCursor({ next, lanes, troubles: laneTroubles(this.state, this.returns, this.lanes, this.blocked), blocked: this.blocked.stored(), lastSettled, done });
   }
 
-  /** Lanes know where their first message is, not where the others are. */
+  /** Lanes know where their first message is, and those that came back; not where the others are. */
   whereabouts(): Whereabouts {
-    const waiting = this.waiting.values().map(({ message }) => ({ first: message, last: message }));
+    const waits = new Set(this.waiting.values().map(({ message }) => message));
+    const waiting = [...waits].map((message) => ({ first: message, last: message }));
+    const ready = [...this.returns.keys()].filter((at) => !waits.has(at)).map((at) => ({ first: at, last: at }));
     const lanes = [...this.lanes.values()].map(({ hash, first, behind, entries }) => ({ hash, first, behind, handedOut: entries.map((entry) => entry.offset) }));
-    return { unsettled: lanes.map(({ first }) => ({ first, last: first })), ready: [], waiting, lanes };
+    return { unsettled: lanes.map(({ first }) => ({ first, last: first })), ready, waiting, blocked: this.blocked.offsets(), lanes };
   }
 
   /** A verdict that settles; it takes effect now if the message is the first of its lane, and waits otherwise. */
-  private concluded(first: Offset, last: Offset, owed: Confirmation | undefined, conclude: (entry: LaneEntry) => void): void {
+  private concluded(first: Offset, last: Offset, owed: Confirmation | undefined, conclude: (entry: LaneEntry, lane: Lane) => void): void {
+    const concluded: Lane[] = [];
     for (let at: Offset = first; at <= last; at = offset(at + 1)) {
       const lane = this.lanes.holder(at);
       const entry = lane?.entries[entryIndex(lane, at)];
       if (lane === undefined || entry === undefined) continue;
+      concluded.push(lane);
       entry.status = "concluded";
-      entry.conclude = () => { conclude(entry); };
+      entry.conclude = () => { conclude(entry, lane); };
       if (lane.entries[0] !== entry && owed !== undefined) {
         owed.waits++;
         entry.owed = owed;
       }
-      this.settlePrefix(lane);
     }
+    for (const lane of concluded) this.settlePrefix(lane);
   }
 
   private settlePrefix(lane: Lane): void {
     for (let entry = lane.entries[0]; entry?.status === "concluded"; entry = lane.entries[0]) {
-      // A burial ends the prefix until its copy is in a commit.
-      if (!this.takesEffect(entry)) break;
+      const settles = this.takesEffect(entry);
+      if ((entry.status as LaneEntry["status"]) === "blocking") this.standStill(lane, entry.session);
+      // A burial ends the prefix until its copy is in a commit, poison that stays until somebody decides.
+      if (!settles) break;
       this.lanes.settle(lane, entry);
     }
     if (lane.behind > 0) this.handingOut.mayResume(lane);
+  }
+
+  /** The first message of a lane is poison and stays: what follows it is recalled, and everything is behind. */
+  private standStill(lane: Lane, session: SessionState): void {
+    const ranges = session.isOver ? [] : this.recallFrom(lane, 1);
+    if (ranges.length > 0) this.recalls.push({ type: "recall", session: session.id, ranges, cause: "RETRY" });
+    this.takeBackFrom(lane, 0);
   }
 
   /** Nothing of `first..last` is behind in any lane any more. */
@@ -226,24 +275,25 @@ export class InLanes implements DeliveryOrder {
     return known.length;
   }
 
-  /** A verdict waits for nothing any more; false when it begins a burial. */
+  /** A verdict waits for nothing any more; false when it begins a burial, or poison stays. */
   private takesEffect(entry: LaneEntry): boolean {
     entry.conclude?.();
     const version = this.state.change();
-    this.state.noteSettled(entry.offset);
+    if (entry.status !== "blocking") this.state.noteSettled(entry.offset);
     if (entry.owed !== undefined) {
       entry.owed.waits--;
       entry.owed.version = version;
       entry.owed = undefined;
     }
-    return entry.status !== "burying";
+    return entry.status === "concluded";
   }
 
   /** Nothing of a lane through `last` can come again, so no verdict there waits for the one before it. */
   private settleGone(lane: Lane, last: Offset): void {
     for (const entry of [...lane.entries]) {
       if (entry.offset > last || entry.status !== "concluded") continue;
-      if (this.takesEffect(entry)) this.lanes.settle(lane, entry);
+      // Poison that is gone blocks nothing.
+      if (this.takesEffect(entry) || (entry.status as LaneEntry["status"]) === "blocking") this.lanes.settle(lane, entry);
     }
   }
 
@@ -254,14 +304,19 @@ export class InLanes implements DeliveryOrder {
     if (session === undefined) return;
     this.keepReturn(at, how);
     // Of a session that is over every message comes back by itself, with its own count.
-    const recalled = session.isOver ? [] : lane.entries.slice(index + 1);
+    const runs = session.isOver ? [] : this.recallFrom(lane, index + 1);
+    this.takeBackFrom(lane, index);
+    if (runs.length > 0) recall.push({ session, runs, cause: how.cause });
+  }
+
+  /** Ends the leases of entry `index` and those after it, and says which to take back. */
+  private recallFrom(lane: Lane, index: number): DeliveryRun[] {
     const runs: DeliveryRun[] = [];
-    for (const entry of recalled) {
+    for (const entry of lane.entries.slice(index)) {
       this.recall(entry);
       runs.push({ first: entry.offset, last: entry.offset, batchId: entry.batch?.facts.batchId ?? 0 });
     }
-    this.takeBackFrom(lane, index);
-    if (runs.length > 0) recall.push({ session, runs: joined(runs), cause: how.cause });
+    return joined(runs);
   }
 
   /** Ends a lease, or a verdict that waited, without a count. */
@@ -281,7 +336,7 @@ export class InLanes implements DeliveryOrder {
   private takeBackFrom(lane: Lane, index: number): void {
     for (const { offset: at, batch, owed } of this.lanes.takeBack(lane, index)) {
       if (owed !== undefined) owed.waits--;
-      if (batch === undefined || this.returns.has(at)) continue;
+      if (batch === undefined || this.returns.has(at) || this.blocked.has(at)) continue;
       const { attempt, deliveryCount, lastReason } = batch.facts;
       this.keepReturn(at, { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined });
     }
@@ -292,32 +347,4 @@ export class InLanes implements DeliveryOrder {
     this.returns.set(at, how);
     if (how.due !== undefined) this.waiting.push({ at: how.due.at, message: at });
   }
-
-  private troubles(): LaneTrouble[] {
-    const troubles: LaneTrouble[] = [];
-    for (const [at, how] of this.returns) {
-      if (hasHistory(how)) troubles.push({ ...how, offset: at, dueWallMs: how.due?.wallMs ?? NEVER });
-    }
-    for (const { trouble, first, last } of this.state.troubledElsewhere()) {
-      for (let at: Offset = first; at <= last; at = offset(at + 1)) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
-    }
-    // A verdict that waits is gone after a crash; the counts of its message are not.
-    for (const { entries } of this.lanes.values()) {
-      for (const { offset: at, status, batch } of entries) {
-        if (status === "concluded" && batch !== undefined && hasHistory(batch.facts)) troubles.push({ ...batch.facts, offset: at, dueWallMs: NEVER });
-      }
-    }
-    return troubles;
-  }
-}
-
-/** Consecutive offsets of one batch as one range. */
-function joined(runs: readonly DeliveryRun[]): DeliveryRun[] {
-  const ranges: DeliveryRun[] = [];
-  for (const run of runs) {
-    const last = ranges[ranges.length - 1];
-    if (last !== undefined && last.batchId === run.batchId && last.last + 1 === run.first) ranges[ranges.length - 1] = { ...last, last: run.last };
-    else ranges.push(run);
-  }
-  return ranges;
 }

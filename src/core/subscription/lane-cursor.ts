@@ -1,5 +1,6 @@
 import { offset, type Offset, type WallMs } from "../units.js";
-import { CursorReader, CursorWriter, type Claimed } from "./cursor-bytes.js";
+import type { Poison, StoredBlock } from "./blocked-lanes.js";
+import { CursorCorrupt, CursorReader, CursorWriter, NEVER, type Claimed } from "./cursor-bytes.js";
 import type { Trouble } from "./trouble.js";
 
 /** A message with a history, as a cursor stores it. */
@@ -16,12 +17,20 @@ export interface LaneCursor extends Claimed {
   /** Every other lane has settled everything below `next`. `count`: its messages from `first` up to `next`; 0: not known. */
   readonly lanes: readonly { readonly hash: bigint; readonly first: Offset; readonly count: number }[];
   readonly troubles: readonly LaneTrouble[];
+  /** Poison that is the first message of its lane and stays there. */
+  readonly blocked: readonly StoredBlock[];
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
+/** Has nothing blocked. */
+const FORMAT_WITHOUT_BLOCKED = 2;
+const REASONS: readonly Poison["reason"][] = ["MAX_ATTEMPTS", "MAX_DELIVERIES"];
 
-/** Encodes a cursor: `next`; hash, first offset and count of each lane; offset and trouble of each troubled message; what was claimed. */
-export function encodeLaneCursor({ next, lanes, troubles, ...claimed }: LaneCursor): Buffer {
+/**
+ * Encodes a cursor: `next`; hash, first offset and count of each lane; offset and trouble of each troubled message; hash,
+ * trouble, reason and holder of each blocked lane; what was claimed.
+ */
+export function encodeLaneCursor({ next, lanes, troubles, blocked, ...claimed }: LaneCursor): Buffer {
   const writer = new CursorWriter(FORMAT);
   writer.number(next);
   writer.number(lanes.length);
@@ -35,13 +44,21 @@ export function encodeLaneCursor({ next, lanes, troubles, ...claimed }: LaneCurs
     writer.number(trouble.offset);
     writer.trouble(trouble, trouble.dueWallMs);
   }
+  writer.number(blocked.length);
+  for (const { hash, poison } of blocked) {
+    writer.hash(hash);
+    writer.trouble(poison, NEVER);
+    writer.number(REASONS.indexOf(poison.reason));
+    writer.words(poison.holderSession);
+    writer.words(poison.holderClient);
+  }
   writer.claimed(claimed);
   return writer.finish();
 }
 
 /** Throws CursorCorrupt. */
 export function decodeLaneCursor(bytes: Uint8Array): LaneCursor {
-  const reader = new CursorReader(bytes, FORMAT);
+  const reader = new CursorReader(bytes, FORMAT, FORMAT_WITHOUT_BLOCKED);
   const next = offset(reader.number());
   const lanes: { hash: bigint; first: Offset; count: number }[] = [];
   for (let left = reader.number(); left > 0; left--) {
@@ -49,7 +66,16 @@ export function decodeLaneCursor(bytes: Uint8Array): LaneCursor {
   }
   const troubles: LaneTrouble[] = [];
   for (let left = reader.number(); left > 0; left--) troubles.push({ offset: offset(reader.number()), ...reader.trouble() });
+  const blocked: StoredBlock[] = [];
+  for (let left = reader.format === FORMAT ? reader.number() : 0; left > 0; left--) blocked.push({ hash: reader.hash(), poison: readPoison(reader) });
   const claimed = reader.claimed();
   reader.end();
-  return { next, lanes, troubles, ...claimed };
+  return { next, lanes, troubles, blocked, ...claimed };
+}
+
+function readPoison(reader: CursorReader): Poison {
+  const { attempt, deliveryCount, cause, lastReason } = reader.trouble();
+  const reason = REASONS[reader.number()];
+  if (reason === undefined) throw new CursorCorrupt("a blocked lane has an unknown reason");
+  return { attempt, deliveryCount, cause, lastReason, reason, holderSession: reader.words(), holderClient: reader.words() };
 }

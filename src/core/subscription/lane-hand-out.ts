@@ -1,6 +1,7 @@
 import { offset, type MonotonicMs, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
-import type { Return } from "./delivery-order.js";
+import type { BlockedLanes } from "./blocked-lanes.js";
+import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import { LaneClaims } from "./lane-claims.js";
 import type { Lane, LaneEntry, Lanes } from "./lanes.js";
@@ -27,10 +28,7 @@ type Placing =
   /** No session has room for anything. */
   | "no room";
 
-/**
- * Hands out what the lanes allow: first what is behind in lanes that may go on, in one sweep over the log for all of them,
- * then what is new.
- */
+/** Hands out what the lanes allow: in one sweep over the log what is behind in those that may go on, then what is new. */
 export class LaneHandOut {
   private readonly turns: SessionTurns;
   private readonly drafts = new Map<SessionState, OpenDraft>();
@@ -56,6 +54,7 @@ export class LaneHandOut {
     private readonly state: SubscriptionState,
     private readonly lanes: Lanes,
     private readonly returns: Map<Offset, Return>,
+    private readonly blocked: BlockedLanes,
     /** A message that may wait to come again is settled. */
     private readonly forget: (message: Offset) => void,
   ) {
@@ -70,14 +69,15 @@ export class LaneHandOut {
   /** Something that this lane may have waited for has happened, or what was behind in it is gone. */
   mayResume(lane: Lane): void {
     this.waitForRoom(lane, undefined);
-    if (lane.behind > 0) this.candidates.add(lane);
+    if (lane.behind > 0 && !this.blocked.stops(lane)) this.candidates.add(lane);
     else this.candidates.delete(lane);
   }
 
   /** Messages of this lane came back: it goes on further up than it was. */
   goesBack(lane: Lane): void {
     this.waitForRoom(lane, undefined);
-    if (lane.behind > 0) this.candidates.addAgain(lane);
+    if (this.blocked.stops(lane)) this.candidates.delete(lane);
+    else if (lane.behind > 0) this.candidates.addAgain(lane);
   }
 
   /** The retry of this message is due. */

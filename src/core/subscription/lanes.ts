@@ -10,8 +10,11 @@ export interface LaneEntry {
   readonly session: SessionState;
   /** Set as soon as the batch it goes out in is closed. */
   batch: DeliveryBatch | undefined;
-  /** `held`: leased. `concluded`: it has its verdict, which waits for the entries before it. `burying`: on its way to the dead letters. */
-  status: "held" | "concluded" | "burying";
+  /**
+   * `held`: leased. `concluded`: it has its verdict, which waits for the entries before it. `burying`: on its way to the dead
+   * letters. `blocking`: poison that stays; it is taken back in the same step.
+   */
+  status: "held" | "concluded" | "burying" | "blocking";
   /** The answer that waits with it. */
   owed: Confirmation | undefined;
   /** What its verdict does once it is first. */

@@ -28,6 +28,7 @@ export class Losses {
   purge(through: Offset, matchingAhead: number | undefined, effects: Effect[]): void {
     const { state } = this;
     state.head = offset(Math.max(state.head, through));
+    state.purgedThrough = through;
     const first = offset(this.order.floor + 1);
     if (first > through) return;
     const { lastSettled } = state;

@@ -1,18 +1,27 @@
 import type { EventFilter } from "../event-filter.js";
 
-/** What a subscription is set to; all in effect at once. */
-export interface SubscriptionSettings {
-  /** The subscriber's name; messages addressed to another one are passed over. Empty for an ephemeral one. */
-  readonly name: string;
-  readonly filter: EventFilter;
-  /** Messages follow one another in lanes. */
-  readonly ordered: boolean;
+/** What becomes of a message whose last attempt or last hand-out failed: see `OnPoison` in the contract. */
+export type OnPoison = "DEAD_LETTER" | "BLOCK_LANE";
+
+/** How messages are handed out and given up. May change while the subscription runs. */
+export interface DeliveryRules {
   readonly maxAttempts: number;
   readonly maxDeliveries: number;
   readonly maxUnsettled: number;
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
   readonly backoffFactor: number;
+  /** BLOCK_LANE only where messages follow one another in lanes. */
+  readonly onPoison: OnPoison;
+}
+
+/** What a subscription is set to; all in effect at once. */
+export interface SubscriptionSettings extends DeliveryRules {
+  /** The subscriber's name; messages addressed to another one are passed over. Empty for an ephemeral one. */
+  readonly name: string;
+  readonly filter: EventFilter;
+  /** Messages follow one another in lanes. */
+  readonly ordered: boolean;
   /** Ephemeral: nothing is stored, no `save_cursor`, no `bury`; a reject settles. */
   readonly ephemeral: boolean;
 }

@@ -11,6 +11,9 @@ export interface SettleOutcome {
   retried(batch: DeliveryBatch, first: Offset, last: Offset, delayMs: number | undefined, reason: string): void;
   rejected(batch: DeliveryBatch, first: Offset, last: Offset, reason: string): void;
   released(batch: DeliveryBatch, first: Offset, last: Offset): void;
+  /** A verdict by hand on the message that blocks its lane; false when this one blocks none. */
+  retriedByHand(at: Offset, delayMs: number | undefined, reason: string): boolean;
+  rejectedByHand(at: Offset, reason: string): boolean;
 }
 
 /** What a settle item wants of the messages it names. An extension is no verdict: the lease goes on. */
@@ -41,9 +44,11 @@ export class Settling {
     for (const range of settlement.acks) this.settle(range, ack);
     if (settlement.ackThroughBatchId > 0) this.ackThrough(settlement.ackThroughBatchId, ack);
     for (const { range, delayMs, reason } of settlement.retries) {
+      if (isByHand(range) && outcome.retriedByHand(range.first, delayMs, reason)) continue;
       this.settle(range, { fate: FATE.RETRIED, held: (batch, first, last) => { outcome.retried(batch, first, last, delayMs, reason); } });
     }
     for (const { range, reason } of settlement.rejects) {
+      if (isByHand(range) && outcome.rejectedByHand(range.first, reason)) continue;
       this.settle(range, { fate: FATE.REJECTED, held: (batch, first, last) => { outcome.rejected(batch, first, last, reason); } });
     }
     const release: Wish = { fate: FATE.RELEASED, held: (batch, first, last) => { outcome.released(batch, first, last); } };
@@ -179,6 +184,11 @@ export class Settling {
     }
     this.failures.push({ requestId: this.requestId, range, code });
   }
+}
+
+/** Exactly one message, of no batch: what blocks a lane is held by nobody. */
+function isByHand({ first, last, batchId }: DeliveryRun): boolean {
+  return batchId === 0 && first === last;
 }
 
 /** Why a verdict cannot stand against an earlier fate; undefined when repeating it does no harm. */

@@ -33,6 +33,8 @@ export class SubscriptionState {
   lastSettled = offset(0);
   /** The outstanding `load`. */
   loading: Offset | undefined;
+  /** Everything up to it was purged: nothing of it blocks a lane. */
+  purgedThrough = offset(0);
   /** Counts every change that a restart must not forget. */
   version = 0;
   durableVersion = 0;
@@ -43,7 +45,7 @@ export class SubscriptionState {
    * @param tally counts what was done, for others to read
    */
   constructor(
-    readonly settings: SubscriptionSettings,
+    public settings: SubscriptionSettings,
     public next: Offset,
     public head: Offset,
     public durableFloor: Offset,

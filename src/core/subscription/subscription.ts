@@ -18,7 +18,7 @@ import { Unordered } from "./unordered.js";
 import { Verdicts } from "./verdicts.js";
 
 export type { SubscriptionCounts } from "./census.js";
-export type { SubscriptionSettings } from "./settings.js";
+export type { DeliveryRules, SubscriptionSettings } from "./settings.js";
 
 /**
  * One subscriber's delivery state: facts in, effects out. Holds no I/O, timer, clock or randomness.
@@ -31,7 +31,8 @@ export type { SubscriptionSettings } from "./settings.js";
  *              │  └───────────────── ready again ◄───┐
  *              ├──release──────────────▲             │ due
  *              ├──timeout, lost session┘ (counted)   │
- *              └──retry──► waiting ──────────────────┘
+ *              ├──retry──► waiting ──────────────────┤
+ *              └──too many attempts──► blocked ──────┘ by hand, or ──► burying
  *
  * What a restart must not forget raises `version`; `confirm`, and redelivery under a new count, wait until the cursor of that
  * version is durable.
@@ -69,7 +70,10 @@ export class Subscription {
     const state = new SubscriptionState(settings, offset(1), head, offset(0), tally);
     const order = settings.ordered ? InLanes.restore(state, bytes, now) : Unordered.restore(state, bytes, now);
     state.durableFloor = order.floor;
-    return new Subscription(state, order);
+    const subscription = new Subscription(state, order);
+    // The switch that unblocks may be stored without what followed from it.
+    if (settings.onPoison !== "BLOCK_LANE") subscription.verdicts.unblockAll();
+    return subscription;
   }
 
   /** Takes one fact and says what to do about it. */
@@ -85,7 +89,7 @@ export class Subscription {
     this.leases.note(effects, now.monotonicMs);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     for (const effect of this.state.confirmations.flush(this.state.durableVersion, this.state.durableFloor)) effects.push(effect);
-    this.verdicts.noticeBuried(effects);
+    this.verdicts.noticePoison(effects);
     this.watchSessions(effects);
     this.announceCursor(effects);
     this.state.tally.count(effects);
@@ -113,6 +117,7 @@ export class Subscription {
       unsettled: this.order.unsettledCount,
       inFlight: state.inFlight,
       waitingRetry: this.order.waitingRetryCount,
+      blockedLanes: this.order.blocked?.count ?? 0,
     };
   }
 
@@ -190,6 +195,9 @@ export class Subscription {
       case "dead_letters_copied":
         this.verdicts.buried(fact.offsets);
         return;
+      case "settings_changed":
+        this.verdicts.changeRules(fact.rules, fact.detail, effects);
+        return;
       case "time_passed":
         return;
       case "flow_changed":
@@ -223,6 +231,7 @@ export class Subscription {
     session.started = true;
     session.headAtOpen = this.state.head;
     this.losses.tell(id, effects);
+    this.verdicts.noticeBlocked(id, effects);
   }
 
   /** Leases are free at once. AUTO is at most once: what was handed to the transport counts as taken. */

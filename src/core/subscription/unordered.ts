@@ -4,7 +4,8 @@ import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
 import { CursorCorrupt, dueAgain, NEVER } from "./cursor-bytes.js";
 import { decodeCursor, encodeCursor, type StoredTrouble } from "./cursor-codec.js";
-import type { DeliveryOrder, Dropped, Return, Whereabouts } from "./delivery-order.js";
+import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
+import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ReturnedMessages, suspectLimit, type ReturnedGroup } from "./returned-messages.js";
@@ -19,6 +20,7 @@ import { FRESH, hasHistory, isSuspect, type Trouble } from "./trouble.js";
  * session, in `returned`, on its way to the dead letters.
  */
 export class Unordered implements DeliveryOrder {
+  readonly blocked = undefined;
   private readonly returns = new ReturnedMessages();
   private readonly turns: SessionTurns;
 
@@ -81,6 +83,11 @@ export class Unordered implements DeliveryOrder {
   }
 
   rejected(first: Offset, last: Offset, _owed: unknown, bury: (first: Offset, last: Offset) => void): void {
+    bury(first, last);
+  }
+
+  /** Nothing waits behind it, so there is nothing to block. */
+  poisoned(first: Offset, last: Offset, _owed: unknown, _poison: unknown, bury: (first: Offset, last: Offset) => void): void {
     bury(first, last);
   }
 
@@ -150,6 +157,7 @@ export class Unordered implements DeliveryOrder {
       unsettled: this.unsettled.runs(),
       ready: this.returns.groups.flatMap((group) => group.offsets.runs()),
       waiting: this.returns.waitingRetries().flatMap((entry) => entry.offsets.runs()),
+      blocked: [],
       lanes: [],
     };
   }

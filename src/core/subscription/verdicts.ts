@@ -1,11 +1,15 @@
-import type { SettleFailure, Settlement } from "../session.js";
+import { LIMITS } from "../limits.js";
+import type { SessionId, SettleFailure, Settlement } from "../session.js";
 import { monotonicMs, offset, wallMs, type Now, type Offset } from "../units.js";
 import { backoffMs } from "./backoff.js";
+import type { BlockedMessage } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import type { DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
-import type { DeadLetter, Effect } from "./effects.js";
+import type { Return } from "./return.js";
+import type { DeadLetter, Effect, NoticeReason } from "./effects.js";
 import type { SessionState } from "./session-state.js";
+import type { DeliveryRules } from "./settings.js";
 import { Settling } from "./settling.js";
 import type { SubscriptionState } from "./subscription-state.js";
 
@@ -41,6 +45,8 @@ export class Verdicts {
           this.giveUp(session, batch, first, last, { reason: "MAX_ATTEMPTS", detail: reason }, owed);
         } else this.retry(batch, first, last, delayMs, reason, now, effects);
       },
+      retriedByHand: (at, delayMs, reason) => this.retryBlocked(at, delayMs, reason, now),
+      rejectedByHand: (at, reason) => this.buryBlocked(at, { reason: "REJECTED", detail: reason }, owed),
     });
     failures.push(...settling.apply(settlement));
     if (requestId === 0n && failures.length === 0 && owed.waits === 0) return;
@@ -75,6 +81,19 @@ export class Verdicts {
     this.order.returned(first, last, { ...counted, afterVersion: this.state.change(), together, due: undefined }, effects);
   }
 
+  /** Other rules hold from now on; every session hears the detail. */
+  changeRules(rules: DeliveryRules, detail: string, effects: Effect[]): void {
+    const { state } = this;
+    state.settings = { ...state.settings, ...rules };
+    for (const { id: session } of state.startedSessions()) effects.push({ type: "notice", session, reason: "SETTINGS_CHANGED", detail, range: undefined });
+    if (rules.onPoison !== "BLOCK_LANE") this.unblockAll();
+  }
+
+  /** Lanes are not blocked any more: what blocked them goes the way that poison goes now. */
+  unblockAll(): void {
+    for (const at of this.order.blocked?.offsets() ?? []) this.buryBlocked(at, undefined, undefined);
+  }
+
   /** Asks for the copies of what was given up in this step. */
   bury(effects: Effect[]): void {
     if (this.givenUp.length === 0) return;
@@ -99,21 +118,28 @@ export class Verdicts {
     }
   }
 
-  /** Tells every session of the dead letters that are durable by now. */
-  noticeBuried(effects: Effect[]): void {
-    const due = this.buriedNotices.findIndex(({ version }) => version > this.state.durableVersion);
+  /** Tells every session of the dead letters and the blocked lanes that are durable by now. */
+  noticePoison(effects: Effect[]): void {
+    const { durableVersion } = this.state;
+    const due = this.buriedNotices.findIndex(({ version }) => version > durableVersion);
     for (const { deadLetter } of this.buriedNotices.splice(0, due === -1 ? this.buriedNotices.length : due)) {
-      const range = { first: deadLetter.offset, last: deadLetter.offset };
-      const detail = deadLetter.detail === "" ? deadLetter.reason : `${deadLetter.reason}: ${deadLetter.detail}`;
-      for (const { id: session } of this.state.startedSessions()) effects.push({ type: "notice", session, reason: "DEAD_LETTERED", detail, range });
+      for (const { id: session } of this.state.startedSessions()) effects.push(poisonNotice(session, "DEAD_LETTERED", deadLetter));
     }
+    for (const message of this.order.blocked?.takeNews(durableVersion) ?? []) {
+      for (const { id: session } of this.state.startedSessions()) effects.push(blockedNotice(session, message));
+    }
+  }
+
+  /** Tells a session that has just come of lanes that are blocked already. */
+  noticeBlocked(session: SessionId, effects: Effect[]): void {
+    const known = this.order.blocked?.known(this.state.durableVersion, LIMITS.blockedLanesTold) ?? [];
+    for (const message of known) effects.push(blockedNotice(session, message));
   }
 
   /** Ends an attempt: the messages come again after a delay, under the next attempt number. */
   private retry(batch: DeliveryBatch, first: Offset, last: Offset, delayMs: number | undefined, reason: string, now: Now, effects: Effect[]): void {
     const { attempt, deliveryCount } = batch.facts;
-    const delay = delayMs ?? backoffMs(this.state.settings, attempt, first);
-    const due = { at: monotonicMs(now.monotonicMs + delay), wallMs: wallMs(Math.max(1, Math.round(now.wallMs + delay))) };
+    const due = dueIn(delayMs ?? backoffMs(this.state.settings, attempt, first), now);
     const again = { attempt: attempt + 1, deliveryCount, cause: "RETRY", lastReason: reason } as const;
     this.order.returned(first, last, { ...again, afterVersion: this.state.change(), together: Infinity, due }, effects);
   }
@@ -127,18 +153,65 @@ export class Verdicts {
     why: Pick<DeadLetter, "reason" | "detail">,
     owed: Confirmation | undefined,
   ): void {
-    if (this.state.settings.ephemeral) {
+    const settles = this.state.settings.ephemeral && (why.reason === "REJECTED" || this.state.settings.onPoison === "DEAD_LETTER");
+    if (settles) {
       this.order.acked(first, last, owed);
       return;
     }
     const holder = { holderSession: session.id, holderClient: session.settings.clientId };
-    this.order.rejected(first, last, owed, (from, through) => {
+    const bury = (from: Offset, through: Offset): void => {
       for (let at: Offset = from; at <= through; at = offset(at + 1)) {
-        const deadLetter: DeadLetter = { offset: at, ...why, attempts: facts.attempt, deliveries: facts.deliveryCount, ...holder };
-        this.state.burials.set(at, { deadLetter, owed });
-        if (owed !== undefined) owed.waits++;
-        this.givenUp.push(deadLetter);
+        this.buryLater({ offset: at, ...why, attempts: facts.attempt, deliveries: facts.deliveryCount, ...holder }, owed);
       }
-    });
+    };
+    const { reason } = why;
+    if (reason === "REJECTED") this.order.rejected(first, last, owed, bury);
+    else this.order.poisoned(first, last, owed, { ...facts, reason, lastReason: why.detail, ...holder }, bury);
   }
+
+  private buryLater(deadLetter: DeadLetter, owed: Confirmation | undefined): void {
+    this.state.burials.set(deadLetter.offset, { deadLetter, owed });
+    if (owed !== undefined) owed.waits++;
+    this.givenUp.push(deadLetter);
+  }
+
+  /** One more attempt, or one more hand-out, whichever had run out. */
+  private retryBlocked(at: Offset, delayMs: number | undefined, reason: string, now: Now): boolean {
+    const poison = this.order.blocked?.find(at);
+    if (poison === undefined) return false;
+    this.state.tally.retried++;
+    const { attempt, deliveryCount } = poison;
+    const counts = poison.reason === "MAX_ATTEMPTS" ? { attempt: attempt + 1, deliveryCount } : { attempt, deliveryCount: deliveryCount + 1 };
+    const due = dueIn(delayMs ?? backoffMs(this.state.settings, attempt, at), now);
+    this.order.blocked?.again(at, { ...counts, cause: "RETRY", lastReason: reason, afterVersion: this.state.change(), together: Infinity, due });
+    return true;
+  }
+
+  /** Out of its lane into the dead letters; `why` undefined: for what made it poison. */
+  private buryBlocked(at: Offset, why: Pick<DeadLetter, "reason" | "detail"> | undefined, owed: Confirmation | undefined): boolean {
+    const poison = this.order.blocked?.leave(at);
+    if (poison === undefined) return false;
+    if (why !== undefined) this.state.tally.rejected++;
+    if (this.state.settings.ephemeral) {
+      this.order.buried(at);
+      this.state.change();
+      return true;
+    }
+    const { reason, lastReason, attempt, deliveryCount, holderSession, holderClient } = poison;
+    this.buryLater({ offset: at, reason, detail: lastReason, ...why, attempts: attempt, deliveries: deliveryCount, holderSession, holderClient }, owed);
+    return true;
+  }
+}
+
+function dueIn(delayMs: number, now: Now): NonNullable<Return["due"]> {
+  return { at: monotonicMs(now.monotonicMs + delayMs), wallMs: wallMs(Math.max(1, Math.round(now.wallMs + delayMs))) };
+}
+
+function blockedNotice(session: SessionId, { offset: at, poison: { reason, lastReason } }: BlockedMessage): Effect {
+  return poisonNotice(session, "LANE_BLOCKED", { offset: at, reason, detail: lastReason });
+}
+
+function poisonNotice(session: SessionId, reason: NoticeReason, message: Pick<DeadLetter, "offset" | "reason" | "detail">): Effect {
+  const detail = message.detail === "" ? message.reason : `${message.reason}: ${message.detail}`;
+  return { type: "notice", session, reason, detail, range: { first: message.offset, last: message.offset } };
 }

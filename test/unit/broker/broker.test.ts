@@ -9,10 +9,11 @@ describe("Broker", () => {
   describe("with queues", () => {
     it("makes one on request, with an id, a time and nothing in it", async () => {
       const bench = await Bench.start({ autoCreateQueues: false });
-      const info = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      const info = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
       expect(info).to.deep.equal({
         name: "orders",
         ordering: "UNORDERED",
+        own: {},
         queueId: info.queueId,
         createTimeMs: bench.clock.wall(),
         headOffset: 0,
@@ -31,13 +32,13 @@ describe("Broker", () => {
     it("answers the queue that is there when it is asked for again", async () => {
       const bench = await Bench.start();
       await bench.publishMany(1);
-      const again = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      const again = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
       expect(again).to.deep.include({ queueId: (await bench.broker.getQueue("orders")).queueId, headOffset: 1 });
     });
 
     it("keeps the order of an ordered one, across sessions", async () => {
       const bench = await Bench.start();
-      await bench.broker.createQueue({ name: "lanes", ordering: "ORDERED" });
+      await bench.broker.createQueue({ name: "lanes", ordering: "ORDERED", own: {} });
       await bench.accepted([{}, {}, { orderingKey: "other" }], { queue: "lanes" });
       const a = await bench.subscribe({ queue: "lanes", subscriber: "worker" });
       expect(a.heard.facts?.ordered).to.equal(true);
@@ -90,7 +91,7 @@ describe("Broker", () => {
 
     it("deletes one: sessions end, publishers are told, and the name begins anew with another id", async () => {
       const bench = await Bench.start();
-      const { queueId } = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      const { queueId } = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
       const durable = await bench.subscribe();
       const ephemeral = await bench.subscribe({ subscriber: "" });
       await bench.publishMany(3);
@@ -127,7 +128,7 @@ describe("Broker", () => {
 
     it("opens no session on an incarnation that is gone, and makes no queue for it", async () => {
       const bench = await Bench.start();
-      const { queueId } = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      const { queueId } = await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
       expect((await bench.subscribe({ queueId })).heard.facts?.queueId).to.equal(queueId);
       await bench.broker.deleteQueue("orders");
       expect((await failure(bench.subscribe({ queueId }))).reason).to.equal("QUEUE_ID_MISMATCH");
@@ -160,7 +161,7 @@ describe("Broker", () => {
       await session.received(1);
       const stopped = bench.broker.stop(10_000);
       expect((await bench.refused([{}])).reason).to.equal("DRAINING");
-      for (const call of [bench.subscribe(), bench.broker.getQueue("orders"), bench.broker.createQueue({ name: "x", ordering: "UNORDERED" }), bench.broker.deleteQueue("orders")]) {
+      for (const call of [bench.subscribe(), bench.broker.getQueue("orders"), bench.broker.createQueue({ name: "x", ordering: "UNORDERED", own: {} }), bench.broker.deleteQueue("orders")]) {
         expect((await failure(call)).reason).to.equal("DRAINING");
       }
       session.session.lost();

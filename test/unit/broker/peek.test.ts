@@ -62,7 +62,7 @@ describe("peeking", () => {
   });
 
   it("has nothing to answer for a queue that never had a message", async () => {
-    await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+    await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
     for (const start of [{ kind: "earliest" }, from(0), from(1), last(3), { kind: "time", timeMs: wallMs(0) }] as const) {
       expect(await peek({ start })).to.deep.equal({ parts: [], nextOffset: 0, firstOffset: 1, headOffset: 0 });
     }

@@ -41,7 +41,7 @@ describe("Purging a queue", () => {
 
     it("finds nothing to drop in an empty queue, and nothing a second time", async () => {
       const bench = await Bench.start();
-      await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED" });
+      await bench.broker.createQueue({ name: "orders", ordering: "UNORDERED", own: {} });
       expect(await purge(bench)).to.deep.equal({ purgedCount: 0, purgedBytes: 0, throughOffset: 0 });
       await bench.publishMany(3);
       expect(await purge(bench)).to.include({ purgedCount: 3, throughOffset: 3 });

@@ -145,7 +145,7 @@ describe("how a stream ends under EXPLICIT", () => {
 
   it("after a half-close while an ack waits behind its lane: the ack is lost, and both come again", async () => {
     const bench = await Bench.start();
-    await bench.broker.createQueue({ name: "orders", ordering: "ORDERED" });
+    await bench.broker.createQueue({ name: "orders", ordering: "ORDERED", own: {} });
     await bench.publishMany(2);
     const session = await bench.subscribe({ maxInFlightPerLane: 2 });
     await session.received(2);

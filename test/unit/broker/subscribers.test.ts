@@ -67,7 +67,8 @@ describe("Durable subscribers", () => {
     await bench.subscribe({ subscriber: "c" });
     const infos = await bench.broker.listSubscribers("orders", undefined, 2);
     expect(infos.map(({ name }) => name)).to.deep.equal(["a", "b"]);
-    expect(infos[0]).to.include({ queue: "orders", committedOffset: 0, backlogCount: 3, inFlightCount: 2, clientCount: 1, deadLetterCount: 0, maxAttempts: 10 });
+    expect(infos[0]).to.include({ queue: "orders", committedOffset: 0, backlogCount: 3, inFlightCount: 2, clientCount: 1, deadLetterCount: 0, blockedLaneCount: 0 });
+    expect(infos[0]?.settings).to.include({ maxAttempts: 10, onPoison: "DEAD_LETTER" });
     expect(infos[0]?.events).to.deep.equal(["order.*"]);
     expect((await bench.broker.listSubscribers("orders", "b", 2)).map(({ name }) => name)).to.deep.equal(["c"]);
     expect((await failure(bench.broker.getSubscriber("orders", "x"))).reason).to.equal("SUBSCRIBER_NOT_FOUND");

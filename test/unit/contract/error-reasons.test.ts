@@ -14,6 +14,8 @@ const NOTICES: Readonly<Record<SentNotice, NoticeReason>> = {
   CAUGHT_UP: NoticeReason.CAUGHT_UP,
   DEAD_LETTERED: NoticeReason.DEAD_LETTERED,
   TAKEN_OVER: NoticeReason.TAKEN_OVER,
+  SETTINGS_CHANGED: NoticeReason.SETTINGS_CHANGED,
+  LANE_BLOCKED: NoticeReason.LANE_BLOCKED,
 };
 const BURIALS: Readonly<Record<DeadLetter["reason"], DeadLetterReason>> = {
   REJECTED: DeadLetterReason.REJECTED,

@@ -1,13 +1,14 @@
 import { expect } from "chai";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { Queue, Retention } from "../../../generated/tidemark/v1/queue.js";
-import { SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
+import { OnExpiry, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
 import { AckMode, OpenSession } from "../../../generated/tidemark/v1/subscribe.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { adminHandlers } from "../../../src/grpc/admin.js";
-import { newMessage, queueSettings } from "../../../src/grpc/from-wire.js";
+import { newMessage } from "../../../src/grpc/from-wire.js";
 import { openSession } from "../../../src/grpc/open-from-wire.js";
+import { newQueue } from "../../../src/grpc/queue-from-wire.js";
 import type { Journal } from "../../../src/ports/journal.js";
 import { describeFile, FILES, repositoryText, serviceNamed } from "./descriptor-set.js";
 
@@ -23,7 +24,7 @@ function opening(part: Partial<OpenSession>): () => void {
 }
 
 function creating(part: Partial<Queue>): () => void {
-  return () => queueSettings({ ...Queue.fromPartial({ name: "orders" }), ...part });
+  return () => newQueue({ ...Queue.fromPartial({ name: "orders" }), ...part });
 }
 
 /** One request for each field that the table names, with nothing else in it that is not served. */
@@ -35,9 +36,8 @@ const SETTING: Readonly<Record<string, () => void>> = {
   "OpenSession.stop_at_head": opening({ stop: { $case: "stopAtHead", value: true } }),
   "OpenSession.stop_after_messages": opening({ stop: { $case: "stopAfterMessages", value: 1n } }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
-  "Queue.dedup_window": creating({ dedupWindow: SECOND }),
-  "Queue.dedup_ids_max": creating({ dedupIdsMax: 1n }),
-  "Queue.subscriber_defaults": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ maxAttempts: 1 }) }),
+  "SubscriberSettings.expire_after": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ expireAfter: SECOND }) }),
+  "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
 
 describe("docs/status.md", () => {

@@ -81,6 +81,10 @@ export class ScriptedBroker implements BrokerApi {
     return unscripted();
   }
 
+  updateQueue(): Promise<QueueInfo> {
+    return unscripted();
+  }
+
   getQueue(): Promise<QueueInfo> {
     return unscripted();
   }

@@ -1,0 +1,29 @@
+import { offset, type Offset } from "../units.js";
+import type { BlockedLanes } from "./blocked-lanes.js";
+import { NEVER } from "./cursor-bytes.js";
+import type { Return } from "./return.js";
+import type { LaneTrouble } from "./lane-cursor.js";
+import type { Lanes } from "./lanes.js";
+import type { SubscriptionState } from "./subscription-state.js";
+import { hasHistory } from "./trouble.js";
+
+/** Everything unsettled in lanes that has a history, wherever it is, but for what blocks its lane. */
+export function laneTroubles(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, lanes: Lanes, blocked: BlockedLanes): LaneTrouble[] {
+  const troubles: LaneTrouble[] = [];
+  for (const [at, how] of returns) {
+    if (hasHistory(how)) troubles.push({ ...how, offset: at, dueWallMs: how.due?.wallMs ?? NEVER });
+  }
+  for (const { trouble, first, last } of state.troubledElsewhere()) {
+    for (let at: Offset = first; at <= last; at = offset(at + 1)) {
+      // On its way to the dead letters out of a blocked lane: that place is stored.
+      if (!blocked.has(at)) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
+    }
+  }
+  // A verdict that waits is gone after a crash; the counts of its message are not.
+  for (const { entries } of lanes.values()) {
+    for (const { offset: at, status, batch } of entries) {
+      if (status === "concluded" && batch !== undefined && hasHistory(batch.facts)) troubles.push({ ...batch.facts, offset: at, dueWallMs: NEVER });
+    }
+  }
+  return troubles;
+}
