@@ -44,6 +44,8 @@ describe("top in a pipe", function () {
   });
 
   it("writes one object each time, with rates, goes on when the broker is back, and ends in order", async () => {
+    // A queue has a rate from the second look at it on.
+    await stubs.publish("orders", { event: "a" });
     const run = start("--interval", "200ms");
     await until("it has looked twice", DEADLINE_MS, () => run.lines.length >= 2);
     for (let i = 0; i < 20; i++) await stubs.publish("orders", { event: "a" });
