@@ -1,37 +1,29 @@
 import { expect } from "chai";
 import { CliRun, type Ended } from "../support/cli-run.js";
 import { until, within } from "../support/condition.js";
-import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
-import { Stubs } from "../support/stubs.js";
+import { StoredServer } from "../support/stored-server.js";
 
 const DEADLINE_MS = 20_000;
 
 describe("top in a pipe", function () {
   this.timeout(60_000);
-  let data: Awaited<ReturnType<typeof temporaryDataDir>>;
-  let server: ServerProcess;
-  let stubs: Stubs;
+  let server: StoredServer;
 
   beforeEach(async () => {
-    data = await temporaryDataDir();
-    server = await ServerProcess.start({ dataDir: data.path });
-    stubs = new Stubs(server.address);
-    await stubs.ready();
+    server = await StoredServer.start();
   });
 
   afterEach(async () => {
-    stubs.close();
-    if (server.running) await server.kill();
-    await data.remove();
+    await server.remove();
   });
 
   const start = (...args: string[]): CliRun => new CliRun(["top", ...args], undefined, { TIDEMARK_ADDRESS: server.address });
   const ended = (...args: string[]): Promise<Ended> => within(`top ${args.join(" ")}`, DEADLINE_MS, start(...args).ended);
 
   it("writes one object for one look, of one queue if that is asked for", async () => {
-    await stubs.publish("mail", { event: "a" });
-    for (let i = 0; i < 3; i++) await stubs.publish("orders", { event: "a" });
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "billing", clientId: "worker", flow: { maxMessages: 1, maxBytes: 0n, paused: false } });
+    await server.stubs.publish("mail", { event: "a" });
+    for (let i = 0; i < 3; i++) await server.stubs.publish("orders", { event: "a" });
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing", clientId: "worker", flow: { maxMessages: 1, maxBytes: 0n, paused: false } });
     await stream.receive(1);
     const run = await ended("--once", "--queue", "orders");
     expect([run.code, run.err]).to.deep.equal([0, ""]);
@@ -45,14 +37,14 @@ describe("top in a pipe", function () {
 
   it("writes one object each time, with rates, goes on when the broker is back, and ends in order", async () => {
     // A queue has a rate from the second look at it on.
-    await stubs.publish("orders", { event: "a" });
+    await server.stubs.publish("orders", { event: "a" });
     const run = start("--interval", "200ms");
     await until("it has looked twice", DEADLINE_MS, () => run.lines.length >= 2);
-    for (let i = 0; i < 20; i++) await stubs.publish("orders", { event: "a" });
+    for (let i = 0; i < 20; i++) await server.stubs.publish("orders", { event: "a" });
     await until("it sees them come", DEADLINE_MS, () => run.lines.some(({ queues }) => (queues as Record<string, number>[]).some(({ in_per_second: rate = 0 }) => rate > 0)));
     await server.kill();
     await until("it misses the broker", DEADLINE_MS, () => run.err.includes("trying again"));
-    server = await ServerProcess.start({ dataDir: data.path, listen: server.address });
+    await server.revive();
     await until("it is back", DEADLINE_MS, () => run.err.includes("connected again"));
     const before = run.lines.length;
     await until("it goes on", DEADLINE_MS, () => run.lines.length > before);
@@ -67,7 +59,7 @@ describe("top in a pipe", function () {
       expect(run.err).to.match(/It must be a time with its unit, such as 500ms, 2s or 1m, from 200 ms to 3600000 ms\./);
     }
     expect(await ended("--queue", "none", "--once")).to.include({ code: 1, err: 'tidemark: there is no queue none: create it first; "tidemark queue list" shows those that there are\n' });
-    await server.stop();
+    await server.kill();
     expect((await ended("--once")).err).to.match(/^tidemark: no broker answers at /);
   });
 });

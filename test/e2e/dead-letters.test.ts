@@ -5,49 +5,31 @@ import type { ListDeadLettersResponse } from "../../generated/tidemark/v1/admin_
 import { DeadLetterFilter, DeadLetterReason } from "../../generated/tidemark/v1/dead_letter.js";
 import { damageDeadLetter } from "../support/damage.js";
 import { refusal } from "../support/raw-calls.js";
-import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
-import { answer, payload, Stubs } from "../support/stubs.js";
+import { StoredServer } from "../support/stored-server.js";
+import { answer, payload } from "../support/stubs.js";
 
 describe("ListDeadLetters of a server process", function () {
   // Each test starts processes, which on a busy machine take their time.
   this.timeout(60_000);
-  let data: Awaited<ReturnType<typeof temporaryDataDir>>;
-  let server: ServerProcess;
-  let stubs: Stubs;
+  let server: StoredServer;
 
   beforeEach(async () => {
-    data = await temporaryDataDir();
-    await start();
+    server = await StoredServer.start();
   });
 
   afterEach(async () => {
-    stubs.close();
-    await server.stop();
-    await data.remove();
+    await server.remove();
   });
 
-  async function start(): Promise<void> {
-    server = await ServerProcess.start({ dataDir: data.path });
-    stubs = new Stubs(server.address);
-    await stubs.ready();
-  }
-
-  async function restart(meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
-    stubs.close();
-    await server.stop();
-    await meanwhile();
-    await start();
-  }
-
   const list = (parts: Partial<ListDeadLettersRequest> = {}): Promise<ListDeadLettersResponse> =>
-    answer((callback) => stubs.admin.listDeadLetters({ ...ListDeadLettersRequest.create(), queue: "orders", subscriber: "billing", ...parts }, callback));
+    answer((callback) => server.stubs.admin.listDeadLetters({ ...ListDeadLettersRequest.create(), queue: "orders", subscriber: "billing", ...parts }, callback));
   const filtered = async (filter: Partial<DeadLetterFilter>): Promise<bigint[]> => offsets(await list({ filter: { ...DeadLetterFilter.create(), ...filter } }));
   const offsets = ({ deadLetters }: ListDeadLettersResponse): bigint[] => deadLetters.map(({ message }) => message?.offset ?? 0n);
 
   /** Publishes these messages and has `billing` reject all of them. */
   async function reject(messages: readonly (readonly [event: string, body: Buffer])[], reason = "no such customer"): Promise<void> {
-    await stubs.publishBatch("orders", messages.map(([event, value]) => ({ event, body: { $case: "payload", value }, headers: { source: "shop" } })));
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "billing", clientId: "worker-1" });
+    await server.stubs.publishBatch("orders", messages.map(([event, value]) => ({ event, body: { $case: "payload", value }, headers: { source: "shop" } })));
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing", clientId: "worker-1" });
     const received = await stream.receive(messages.length);
     await stream.settle({ rejects: received.map(({ offset, batchId }) => ({ range: { first: offset, last: offset, batchId }, reason })) });
     await stream.cancel();
@@ -64,14 +46,14 @@ describe("ListDeadLetters of a server process", function () {
     expect(letter?.message).to.deep.include({ offset: 1n, event: "order.created", payload: Buffer.from("grüße"), text: "", headers: { source: "shop" } });
     expect(letter?.holderSessionId).to.match(/^[0-9a-f]+$/);
     expect(Number(letter?.deadLetterTime?.seconds)).to.be.within(Math.floor(before / 1_000), Date.now() / 1_000);
-    await restart();
+    await server.restart();
     expect(await list()).to.deep.equal(page);
   });
 
   it("tells a message that was retried too often from one that was rejected", async () => {
     await reject([["a", Buffer.from("1")]]);
-    await stubs.publish("orders", { event: "b", body: payload("2") });
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "billing" });
+    await server.stubs.publish("orders", { event: "b", body: payload("2") });
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     for (let attempt = 1; attempt <= 10; attempt++) {
       const [delivery] = await stream.receive(1);
       if (delivery === undefined) throw new Error("no delivery");
@@ -111,7 +93,7 @@ describe("ListDeadLetters of a server process", function () {
     expect(offsets(first)).to.deep.equal([1n, 2n]);
     const second = await list({ pageSize: 2, pageToken: first.nextPageToken });
     expect([offsets(second), second.nextPageToken]).to.deep.equal([[3n], ""]);
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "other" });
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "other" });
     await stream.next("opened");
     await stream.cancel();
     for (const foreign of [{ subscriber: "other" }, { filter: { ...DeadLetterFilter.create(), events: ["a"] } }]) {
@@ -138,8 +120,8 @@ describe("ListDeadLetters of a server process", function () {
 
   it("names a letter that the disk has lost, and answers those around it", async () => {
     await reject(TEXTS);
-    const { queueId } = await stubs.queue("orders");
-    await restart(() => damageDeadLetter(data.path, queueId, "billing", 2));
+    const { queueId } = await server.stubs.queue("orders");
+    await server.restart(() => damageDeadLetter(server.path, queueId, "billing", 2));
     const page = await list();
     expect(offsets(page)).to.deep.equal([1n]);
     const lost = await refusal(list({ pageToken: page.nextPageToken }));
@@ -148,7 +130,7 @@ describe("ListDeadLetters of a server process", function () {
   });
 
   it("is not there for a subscriber or a queue that is not there", async () => {
-    await stubs.publish("orders", { event: "a" });
+    await server.stubs.publish("orders", { event: "a" });
     expect(await refusal(list())).to.include({ code: Code.NOT_FOUND, reason: "SUBSCRIBER_NOT_FOUND" });
     expect(await refusal(list({ queue: "nowhere" }))).to.include({ code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" });
   });

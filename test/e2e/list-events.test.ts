@@ -5,47 +5,36 @@ import type { ListEventsResponse } from "../../generated/tidemark/v1/admin_servi
 import { AckMode } from "../../generated/tidemark/v1/subscribe.js";
 import { until } from "../support/condition.js";
 import { refusal } from "../support/raw-calls.js";
-import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
-import { answer, Stubs } from "../support/stubs.js";
+import { StoredServer } from "../support/stored-server.js";
+import { answer } from "../support/stubs.js";
 
 const DEADLINE_MS = 15_000;
 
 describe("ListEvents of a server process", function () {
   // Each test starts processes, which on a busy machine take their time.
   this.timeout(60_000);
-  let data: Awaited<ReturnType<typeof temporaryDataDir>>;
-  let server: ServerProcess;
-  let stubs: Stubs;
+  let server: StoredServer;
 
   beforeEach(async () => {
-    data = await temporaryDataDir();
-    await start();
+    server = await StoredServer.start();
   });
 
   afterEach(async () => {
-    stubs.close();
-    await server.stop();
-    await data.remove();
+    await server.remove();
   });
 
-  async function start(): Promise<void> {
-    server = await ServerProcess.start({ dataDir: data.path });
-    stubs = new Stubs(server.address);
-    await stubs.ready();
-  }
-
   const list = (parts: Partial<ListEventsRequest> = {}): Promise<ListEventsResponse> =>
-    answer((callback) => stubs.admin.listEvents({ ...ListEventsRequest.create(), queue: "orders", ...parts }, callback));
+    answer((callback) => server.stubs.admin.listEvents({ ...ListEventsRequest.create(), queue: "orders", ...parts }, callback));
   const counts = async (): Promise<Record<string, bigint>> => Object.fromEntries((await list()).events.map(({ event, messageCount }) => [event, messageCount]));
 
   it("tells how many there are of each, the newest, and who takes them, before a restart and after", async () => {
     for (const [subscriber, events] of [["billing", ["order.*"]], ["audit", []]] as const) {
-      const stream = stubs.subscribe({ queue: "orders", subscriber, events: [...events] });
+      const stream = server.stubs.subscribe({ queue: "orders", subscriber, events: [...events] });
       await stream.next("opened");
       await stream.cancel();
     }
     const before = Math.floor(Date.now() / 1_000);
-    await stubs.publishBatch("orders", ["order.paid", "order.created", "stock.low", "order.paid"].map((event) => ({ event })));
+    await server.stubs.publishBatch("orders", ["order.paid", "order.created", "stock.low", "order.paid"].map((event) => ({ event })));
     const { events } = await list();
     expect(events.map(({ event, messageCount, lastOffset, matchingSubscribers }) => [event, messageCount, lastOffset, matchingSubscribers])).to.deep.equal([
       ["order.created", 1n, 2n, ["audit", "billing"]],
@@ -53,28 +42,26 @@ describe("ListEvents of a server process", function () {
       ["stock.low", 1n, 3n, ["audit"]],
     ]);
     for (const { lastPublishTime } of events) expect(Number(lastPublishTime?.seconds)).to.be.within(before, Date.now() / 1_000);
-    stubs.close();
-    await server.stop();
-    await start();
+    await server.restart();
     expect((await list()).events).to.deep.equal(events);
   });
 
   it("follows what is published and what is trimmed", async () => {
-    await stubs.publishBatch("orders", [{ event: "a" }, { event: "b" }]);
+    await server.stubs.publishBatch("orders", [{ event: "a" }, { event: "b" }]);
     expect(await counts()).to.deep.equal({ a: 1n, b: 1n });
-    await stubs.publish("orders", { event: "c" });
+    await server.stubs.publish("orders", { event: "c" });
     await until("the new event", DEADLINE_MS, async () => (await counts()).c === 1n);
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "s", ackMode: AckMode.AUTO });
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "s", ackMode: AckMode.AUTO });
     await stream.receive(3);
     await until("the settled ones are trimmed", DEADLINE_MS, async () => Object.keys(await counts()).length === 0);
-    await stubs.publish("orders", { event: "d" });
-    await until("what came since", DEADLINE_MS, async () => (await counts()).d === 1n || (await stubs.queue("orders")).firstOffset > 4n);
+    await server.stubs.publish("orders", { event: "d" });
+    await until("what came since", DEADLINE_MS, async () => (await counts()).d === 1n || (await server.stubs.queue("orders")).firstOffset > 4n);
     await stream.cancel();
   });
 
   it("comes by name, page by page", async () => {
     const names = Array.from({ length: 25 }, (_, i) => `e${String(i).padStart(2, "0")}`);
-    await stubs.publishBatch("orders", [...names].reverse().map((event) => ({ event })));
+    await server.stubs.publishBatch("orders", [...names].reverse().map((event) => ({ event })));
     const found: string[] = [];
     const sizes: number[] = [];
     for (let pageToken = ""; ; ) {
@@ -85,14 +72,14 @@ describe("ListEvents of a server process", function () {
       pageToken = nextPageToken;
     }
     expect([found, sizes]).to.deep.equal([names, [10, 10, 5]]);
-    await stubs.publish("other", { event: "a" });
+    await server.stubs.publish("other", { event: "a" });
     const { nextPageToken } = await list({ pageSize: 1 });
     const foreign = await refusal(list({ queue: "other", pageToken: nextPageToken }));
     expect(foreign, foreign.details).to.include({ code: Code.INVALID_ARGUMENT, reason: "INVALID_FIELD" }).and.have.nested.property("metadata.field", "page_token");
   });
 
   it("is empty for a queue without messages, and not there for one that is not", async () => {
-    const stream = stubs.subscribe({ queue: "orders" });
+    const stream = server.stubs.subscribe({ queue: "orders" });
     await stream.next("opened");
     expect(await list()).to.deep.equal({ events: [], nextPageToken: "" });
     await stream.cancel();
