@@ -3,7 +3,7 @@ import { StateConflict } from "../ports/state.js";
 import { invalidField } from "../core/names.js";
 import type { QueueSettings, QueueUpdate } from "./api.js";
 import { Queue } from "./queue.js";
-import type { QueueParts } from "./queue.js";
+import type { QueueParts } from "./queue-parts.js";
 import { decodeQueueRecord, DELETED_PREFIX, encodeQueueRecord, QUEUE_PREFIX } from "./queue-record.js";
 import type { QueueRecord } from "./queue-record.js";
 import { changedSettings, checkTogether, otherSetting, QUEUE_FIELDS, sameSettings, settingsInEffect } from "./queue-settings.js";

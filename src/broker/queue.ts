@@ -1,16 +1,10 @@
-import { BrokerError } from "../core/errors.js";
+import type { BrokerError } from "../core/errors.js";
 import type { OpenSession } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
-import type { Clock } from "../ports/clock.js";
-import type { Engine } from "../ports/engine.js";
-import type { Journal } from "../ports/journal.js";
 import type { ChunkRecord } from "../ports/log.js";
-import type { Random } from "../ports/random.js";
-import type { QueueView, Telemetry } from "../ports/telemetry.js";
-import type { Turns } from "../ports/turns.js";
+import type { QueueView } from "../ports/telemetry.js";
 import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
-import type { ClientRegistry } from "./client-registry.js";
 import { listDeadLetters } from "./dead-letter-list.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import { DedupIndex } from "./dedup-index.js";
@@ -18,45 +12,27 @@ import { EventIndex } from "./event-index.js";
 import { eventInfos } from "./event-list.js";
 import type { EventInfo } from "./event-list.js";
 import { EventMatches } from "./event-matches.js";
-import { LiveSession } from "./live-session.js";
 import { firstSince, readHeaders } from "./log-headers.js";
-import { checkAgainst, checkClaims, predecessorOf, replacedError } from "./opening.js";
 import { peek } from "./peek.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import { Publisher } from "./publisher.js";
 import { readPurgeMark } from "./purge-record.js";
 import { Purger } from "./purger.js";
 import { QueueLog } from "./queue-log.js";
+import type { QueueParts } from "./queue-parts.js";
 import type { QueueRecord } from "./queue-record.js";
 import { changesText, settingsInEffect } from "./queue-settings.js";
-import type { Scheduler } from "./scheduler.js";
-import { endWith } from "./session-end.js";
-import { sessionTerms } from "./session-terms.js";
-import type { SessionTerms } from "./session-terms.js";
+import { SessionOpening } from "./session-opening.js";
 import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
 import { Subscribers } from "./subscribers.js";
-import type { SubscriptionDriver } from "./subscription-driver.js";
-import type { QueueTail, TailCache } from "./tail-cache.js";
+import type { QueueTail } from "./tail-cache.js";
 import { Trimmer } from "./trimmer.js";
-
-/** What every queue of a broker shares. */
-export interface QueueParts {
-  readonly engine: Engine;
-  readonly clock: Clock;
-  readonly scheduler: Scheduler;
-  readonly turns: Turns;
-  readonly random: Random;
-  readonly journal: Journal;
-  readonly telemetry: Telemetry;
-  readonly tails: TailCache;
-  readonly clients: ClientRegistry;
-  readonly settings: BrokerSettings;
-}
 
 /** One open queue: its log, who publishes to it, who subscribes to it, and what lets go of its old messages. */
 export class Queue {
   private readonly subscribers: Subscribers;
+  private readonly opening: SessionOpening;
   private readonly publisher: Publisher;
   private readonly trimmer: Trimmer;
   private readonly events: EventIndex;
@@ -99,6 +75,16 @@ export class Queue {
         parts.clients.remove(session, end);
       },
     });
+    this.opening = new SessionOpening(
+      {
+        ...{ id: record.id, ordered: record.ordering === "ORDERED", log, subscribers: this.subscribers },
+        settings: () => this.settings,
+        checkOpen: () => {
+          if (this.closedBy !== undefined) throw this.closedBy;
+        },
+      },
+      parts,
+    );
     const scope = {
       settledThrough: () => this.subscribers.settledThrough(),
       purgedThrough: () => log.purgedThrough,
@@ -158,64 +144,8 @@ export class Queue {
   }
 
   /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
-  async openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
-    const { clock, scheduler, random, clients } = this.parts;
-    // Before a subscriber is made for it.
-    checkClaims(open, offset(this.log.head().next - 1));
-    predecessorOf(open, clients);
-    const { driver, created } = await this.subscribers.join(open);
-    await driver.countBacklog();
-    this.checkOpen(mayOpen);
-    if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
-    const terms = sessionTerms(open, this.settings);
-    const session = new LiveSession(random.id(), open, terms, sink, driver, {
-      ...{ clock, scheduler },
-      settings: () => this.settings,
-      changed: (changed) => {
-        clients.changed(changed);
-      },
-    });
-    const predecessor = predecessorOf(open, clients);
-    predecessor?.end(endWith(replacedError(predecessor.id)));
-    checkAgainst(open, driver);
-    await this.attach(session, driver, open, terms, mayOpen);
-    clients.add(session);
-    sink.opened({
-      sessionId: session.id,
-      queueId: this.id,
-      committedOffset: driver.committedOffset(),
-      headOffset: driver.headOffset(),
-      backlogCount: driver.backlogCount(),
-      deadLetterCount: driver.deadLetterCount,
-      ordered: this.record.ordering === "ORDERED",
-      ackTimeoutMs: terms.ackTimeoutMs,
-      heartbeatMs: terms.heartbeatMs,
-      flow: terms.flow,
-      events: driver.events,
-      maxAttempts: this.settings.maxAttempts,
-      created,
-      standby: driver.standsBy(session.id),
-      maxUnsettled: this.settings.maxUnsettled,
-    });
-    session.start();
-    driver.start(session);
-    return session;
-  }
-
-  /** Resolves when what the client claims is durable, and counted; the session has its place from the first moment on. */
-  private async attach(session: LiveSession, driver: SubscriptionDriver, open: OpenSession, terms: SessionTerms, mayOpen: () => void): Promise<void> {
-    const { ackTimeoutMs, flow, maxBatchMessages, maxBatchBytes } = terms;
-    const { clientId, ackMode, stop, maxInFlightPerLane, sharing, claims } = open;
-    this.subscribers.refresh(driver);
-    await driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane, sharing }, claims);
-    try {
-      if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.countBacklog();
-      session.checkOpening();
-      this.checkOpen(mayOpen);
-    } catch (error) {
-      session.lost();
-      throw error;
-    }
+  openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
+    return this.opening.open(open, sink, mayOpen);
   }
 
   /** The catalog has a record with other settings: they hold from now on. */
@@ -227,11 +157,6 @@ export class Queue {
     this.trimmer.somethingChanged();
     this.subscribers.settingsChanged(this.settings, changesText(before, this.settings));
     this.parts.journal.info("queue settings changed", { queue: this.name, queueId: this.id, ...record.own });
-  }
-
-  private checkOpen(mayOpen: () => void): void {
-    if (this.closedBy !== undefined) throw this.closedBy;
-    mayOpen();
   }
 
   info(): QueueInfo {
