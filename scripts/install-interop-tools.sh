@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts the foreign clients of `npm run test:interop` into .cache/interop: grpcurl (needs Go) and Python's grpcio (needs
-# Python 3.9 or newer with venv). Nothing outside the checkout is touched; a second run finds everything in place.
+# Python 3.9 or newer with venv). Installs zsh and fish where they are missing, as root on Debian; nothing else outside the
+# checkout is touched. A second run finds everything in place.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,5 +22,15 @@ if ! "$place/python/bin/python" -c "import grpc, sys; sys.exit(grpc.__version__ 
   python3 -m venv --clear "$place/python"
   "$place/python/bin/pip" install --quiet --disable-pip-version-check "grpcio==$grpcio_version" "grpcio-tools==$grpcio_version"
 fi
+
+for shell in zsh fish; do
+  command -v "$shell" >/dev/null && continue
+  # Only where that asks nobody: as root on Debian and its kin.
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "completion is tested in $shell: install it (Debian: apt-get install $shell), then run this again" >&2
+    exit 1
+  fi
+  apt-get install --yes --quiet "$shell" >/dev/null || { apt-get update --quiet >/dev/null && apt-get install --yes --quiet "$shell" >/dev/null; }
+done
 
 echo "interop tools are in $place"

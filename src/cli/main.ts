@@ -5,6 +5,7 @@ import { addConfig } from "./config.js";
 import { addClient } from "./client.js";
 import { addDeadLetter } from "./dead-letter.js";
 import { addEvent } from "./event.js";
+import { addCompletion } from "./completion.js";
 import { reportOf } from "./failure.js";
 import { surviveBrokenPipes } from "./output.js";
 import { addPeek } from "./peek.js";
@@ -61,6 +62,7 @@ function program(): Command {
   addDeadLetter(command);
   addClient(command);
   addTop(command);
+  addCompletion(command);
   return command;
 }
 

@@ -35,7 +35,7 @@ export function addQueue(program: Command): void {
     .command("create")
     .summary("make a queue")
     .description("Make a queue. One that is there with the same ordering is left as it is, which is no failure.")
-    .argument("<queue>", "its name: up to 128 letters, digits, dots, underscores and hyphens")
+    .argument("<name>", "up to 128 letters, digits, dots, underscores and hyphens")
     .option("--ordered", "keep the order of messages with the same key, through retries and parallel clients; never changes")
     .action((name: string, flags: { ordered?: boolean }, command: Command) =>
       withBroker(command, async (client, output) => {

@@ -43,9 +43,14 @@ export async function readSettings(flags: SettingFlags): Promise<EffectiveSettin
 }
 
 function optionsOf(name: SettingName): readonly Option[] {
-  const { kind, flag, short, placeholder, about, default: value } = settingEntry(name);
+  const { kind, flag, short, placeholder, about, values, default: value } = settingEntry(name);
   const names = short === undefined ? flag : `-${short}, ${flag}`;
-  if (kind !== "boolean") return [new Option(`${names} <${placeholder ?? "value"}>`, `${about} (default: ${value})`)];
+  if (kind !== "boolean") {
+    const option = new Option(`${names} <${placeholder ?? "value"}>`, `${about} (default: ${value})`);
+    // Told, and not checked: the schema judges what is said, wherever it is said.
+    if (values !== undefined) option.argChoices = [...values];
+    return [option];
+  }
   // Both ways round, so that a flag can take back what the environment or the file says; help shows the one that changes something.
   return [new Option(names, about).hideHelp(value === true), new Option(negated(flag), `do not ${about}`).hideHelp(value === false)];
 }

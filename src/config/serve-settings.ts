@@ -1,16 +1,16 @@
 import { z } from "zod";
 import { isLoopback, parseListenAddress } from "./listen-address.js";
 import type { ListenAddress, TcpAddress } from "./listen-address.js";
-import { isSettingName, SETTING_NAMES, SETTINGS, SHUTDOWN_GRACE_MS_MAX } from "./setting-catalog.js";
+import { ENGINES, isSettingName, LOG_LEVELS, SETTING_NAMES, SETTINGS, SHUTDOWN_GRACE_MS_MAX } from "./setting-catalog.js";
 
 /** The one judge of every setting, wherever it was said. Unknown settings are refused. */
 const schema = z
   .strictObject({
     listen: address(SETTINGS.listen.allowed).prefault(SETTINGS.listen.default),
     dataDirectory: z.string({ error: SETTINGS.dataDirectory.allowed }).min(1, SETTINGS.dataDirectory.allowed).default(SETTINGS.dataDirectory.default),
-    engine: z.enum(["lmdb", "memory"], { error: SETTINGS.engine.allowed }).default(SETTINGS.engine.default),
+    engine: z.enum(ENGINES, { error: SETTINGS.engine.allowed }).default(SETTINGS.engine.default),
     insecureAllowRemote: z.boolean({ error: SETTINGS.insecureAllowRemote.allowed }).default(SETTINGS.insecureAllowRemote.default),
-    logLevel: z.enum(["info", "warn", "error", "silent"], { error: SETTINGS.logLevel.allowed }).default(SETTINGS.logLevel.default),
+    logLevel: z.enum(LOG_LEVELS, { error: SETTINGS.logLevel.allowed }).default(SETTINGS.logLevel.default),
     metricsListen: metricsAddress(SETTINGS.metricsListen.allowed).prefault(SETTINGS.metricsListen.default),
     autoCreateQueues: z.boolean({ error: SETTINGS.autoCreateQueues.allowed }).default(SETTINGS.autoCreateQueues.default),
     freeDiskBytesMin: wholeNumber(Number.MAX_SAFE_INTEGER, SETTINGS.freeDiskBytesMin.allowed).default(SETTINGS.freeDiskBytesMin.default),

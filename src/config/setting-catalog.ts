@@ -21,9 +21,14 @@ export interface SettingEntry {
   readonly variable: string;
   /** What may be said, in words. */
   readonly allowed: string;
+  /** All that may be said, where that can be listed. */
+  readonly values?: readonly string[];
   /** What it does. Begins in lower case, so that it can follow a name. */
   readonly about: string;
 }
+
+export const ENGINES = ["lmdb", "memory"] as const;
+export const LOG_LEVELS = ["info", "warn", "error", "silent"] as const;
 
 /** Everything that can be said to `tidemark serve`. The schema takes its defaults and its words from here. */
 export const SETTINGS = {
@@ -40,7 +45,7 @@ export const SETTINGS = {
     about: "where the messages are stored; made if it is not there, unused by the memory engine",
   },
   engine: {
-    ...text("lmdb", "--engine", "name", "lmdb or memory"),
+    ...choice("lmdb", "--engine", "name", ENGINES),
     variable: "TIDEMARK_ENGINE",
     about: "what stores them; memory keeps nothing: everything is gone with the process",
   },
@@ -50,7 +55,7 @@ export const SETTINGS = {
     about: "allow an address that other machines can reach, though nobody is authenticated",
   },
   logLevel: {
-    ...text("info", "--log-level", "level", "info, warn, error or silent"),
+    ...choice("info", "--log-level", "level", LOG_LEVELS),
     variable: "TIDEMARK_LOG_LEVEL",
     about: "the least grave log entries to write",
   },
@@ -94,6 +99,10 @@ export function isSettingName(name: string): name is SettingName {
 
 function text<const Default extends string>(value: Default, name: string, placeholder: string, allowed: string) {
   return { kind: "text", default: value, flag: name, placeholder, allowed } as const;
+}
+
+function choice<const Default extends string>(value: Default, name: string, placeholder: string, values: readonly string[]) {
+  return { ...text(value, name, placeholder, `${values.slice(0, -1).join(", ")} or ${values.at(-1) ?? ""}`), values } as const;
 }
 
 function flag(value: boolean, name: string) {
