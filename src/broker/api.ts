@@ -159,6 +159,11 @@ export interface Session {
   ping(): void;
   heard(): void;
   /**
+   * The client seems to have finished sending; `halfClosed` or `lost` says what that was. AUTO goes on. EXPLICIT: what was sent
+   * is answered, nothing more is delivered, what is held stays held; with nothing held, the sink's `end(undefined)`.
+   */
+  finishing(): void;
+  /**
    * The client finished sending. AUTO goes on. EXPLICIT: what was sent is answered, what is held goes back uncounted, then
    * the sink's `end(undefined)`.
    */

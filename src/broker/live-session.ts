@@ -171,11 +171,17 @@ export class LiveSession implements Session {
     this.lastHeard = this.parts.clock.monotonic();
   }
 
-  halfClosed(): void {
-    if (this.over || this.open.ackMode === "AUTO") return;
+  finishing(): void {
+    if (this.over || this.clientFinished || this.open.ackMode === "AUTO") return;
     this.clientFinished = true;
-    // A drained session is finished when nothing is held and every answer was given; this gives back what is held.
+    // A drained session is finished when nothing is held and every answer was given.
     this.stopDeliveries();
+  }
+
+  halfClosed(): void {
+    this.finishing();
+    if (!this.clientFinished) return;
+    // Gives back what is held.
     this.post({ type: "settle_received", session: this.id, requestId: RELEASE_ALL_REQUEST, settlement: RELEASE_ALL });
   }
 

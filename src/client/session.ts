@@ -163,11 +163,13 @@ export class Session implements LeaseHolder {
     if (this.isOver) return Promise.resolve();
     this.ending = true;
     this.flush();
-    this.writable = false;
     if (this.auto) {
       // Half-close means nothing to an AUTO stream, and nothing is held.
       this.cancel(undefined);
     } else {
+      // Without it the broker waits whether the end of this side becomes a cancel.
+      this.write({ $case: "drain", value: {} });
+      this.writable = false;
       this.call.end();
     }
     return new Promise((resolve) => {

@@ -23,6 +23,12 @@ import { asBrokerError } from "./status.js";
  */
 const HALF_CLOSE_DOUBT_MS = 50;
 
+/**
+ * How much longer it stays in doubt while something is held and nobody had asked for a drain. A client that stalls between the
+ * two packets resets late, and what its cancel leaves behind would go uncounted.
+ */
+const HELD_DOUBT_MS = 1_000;
+
 /** What a Subscribe call needs of its server. */
 export interface SubscribeContext {
   readonly broker: BrokerApi;
@@ -48,6 +54,8 @@ export class SubscribeCall implements OpenCall {
   private readonly frames: SessionFrames;
   private readonly gate: ReadGate<"opening" | "unread answers">;
   private cancelWake: () => void;
+  /** The client asked for no more deliveries: it was about to go. */
+  private drains = false;
 
   /** @param onOver called once, when the call needs nothing more */
   constructor(
@@ -81,11 +89,8 @@ export class SubscribeCall implements OpenCall {
     call.on("end", () => {
       if (this.state === "over") return;
       this.cancelWake();
-      this.cancelWake = this.wakeIn(HALF_CLOSE_DOUBT_MS, () => {
-        // After a stall the time is up before the reset that has long arrived is read; one turn later it is.
-        setImmediate(() => {
-          this.halfClosed();
-        });
+      this.stayInDoubt(HALF_CLOSE_DOUBT_MS, () => {
+        this.finishing();
       });
     });
     call.on("cancelled", () => {
@@ -129,6 +134,7 @@ export class SubscribeCall implements OpenCall {
         session.flow(flowWindow(frame.value));
         return;
       case "drain":
+        this.drains = true;
         session.drain();
         return;
       case "ping":
@@ -163,9 +169,26 @@ export class SubscribeCall implements OpenCall {
     this.gate.release("opening");
   }
 
-  private halfClosed(): void {
-    if (this.session === undefined) this.fail(openExpected("the end of the stream"));
-    else this.session.halfClosed();
+  private finishing(): void {
+    if (this.session === undefined) {
+      this.fail(openExpected("the end of the stream"));
+      return;
+    }
+    // The session ends here when it holds nothing, and the doubt with it.
+    this.session.finishing();
+    if (this.drains) this.session.halfClosed();
+    else this.stayInDoubt(HELD_DOUBT_MS, () => this.session?.halfClosed());
+  }
+
+  /** Decides later what the end of the stream was, unless a reset comes before that. */
+  private stayInDoubt(ms: number, decide: () => void): void {
+    if (this.state === "over") return;
+    this.cancelWake = this.wakeIn(ms, () => {
+      // After a stall the time is up before the reset that has long arrived is read; one turn later it is.
+      setImmediate(() => {
+        if (this.state !== "over") decide();
+      });
+    });
   }
 
   private wakeIn(ms: number, f: () => void): () => void {

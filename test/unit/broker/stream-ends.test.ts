@@ -174,6 +174,32 @@ describe("how a stream ends under EXPLICIT", () => {
     expect(next.heard.batches[0]?.facts).to.include({ deliveryCount: 1, cause: "RELEASED" });
   });
 
+  it("counted when its client finished sending and was lost before that was certain; until then it keeps what it holds", async () => {
+    const bench = await Bench.start();
+    await bench.publishMany(2);
+    const session = await bench.subscribe();
+    await session.received(2);
+    session.session.finishing();
+    await bench.publishMany(1);
+    await settled();
+    expect(session.offsets, "nothing more comes").to.deep.equal([1, 2]);
+    expect(session.heard.ended).to.equal(false);
+    session.session.lost();
+    const next = await bench.subscribe();
+    expect(await next.received(3), "a new count waits for the disk").to.deep.equal([3, 1, 2]);
+    expect(next.heard.batches.map(({ facts }) => facts.deliveryCount)).to.deep.equal([1, 2]);
+  });
+
+  it("with OK as soon as its client seems to have finished and nothing is held", async () => {
+    const bench = await Bench.start();
+    await bench.publishMany(1);
+    const session = await bench.subscribe();
+    await session.received(1);
+    await session.ack(1);
+    session.session.finishing();
+    expect(await session.ended()).to.equal(undefined);
+  });
+
   it("as it was decided, whatever frames come after the half-close", async () => {
     const bench = await Bench.start();
     await bench.publishMany(2);

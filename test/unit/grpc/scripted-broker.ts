@@ -69,6 +69,7 @@ export class ScriptedBroker implements BrokerApi {
       drain: note("drain"),
       ping: note("ping"),
       heard: () => undefined,
+      finishing: note("finishing"),
       halfClosed: note("halfClosed"),
       transportChanged: note("transportChanged"),
       taken: note("taken"),

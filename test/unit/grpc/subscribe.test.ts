@@ -103,10 +103,10 @@ describe("Subscribe", () => {
     allow();
     await called("ping");
     await until("the end of the stream is there", DEADLINE_MS, () => clock.pendingCount === 1);
-    clock.advance(1_000);
+    clock.advance(50);
     await called("halfClosed");
     const { calls } = await session();
-    expect(calls.map(([name]) => name)).to.deep.equal(["flow", "settle", "drain", "ping", "halfClosed"]);
+    expect(calls.map(([name]) => name)).to.deep.equal(["flow", "settle", "drain", "ping", "finishing", "halfClosed"]);
     expect(calls[0]?.[1]).to.deep.equal({ maxMessages: 7, maxBytes: 64 * 1024 * 1024, paused: true });
     expect(calls[1]?.[1]).to.equal(9n);
     expect(calls[1]?.[2]).to.deep.include({ ackThroughBatchId: 3 });
@@ -153,6 +153,32 @@ describe("Subscribe", () => {
     clock.advance(1_000);
     expect(broker.sessions.map(({ calls }) => calls)).to.deep.equal(Array(CANCELS).fill([["lost", "CANCELLED"]]));
   }).timeout(30_000);
+
+  it("takes the end of the client's side for a half-close when no reset follows for a second", async () => {
+    stream().write(open()).end();
+    const { calls } = await session();
+    await until("the end of the stream is there", DEADLINE_MS, () => clock.pendingCount === 1);
+    clock.advance(50);
+    await called("finishing");
+    clock.advance(1_000);
+    await called("halfClosed");
+    expect(calls).to.deep.equal([["finishing"], ["halfClosed"]]);
+  });
+
+  it("takes a stream for cancelled whose client stalls between the end of its side and the reset", async () => {
+    const call = stream().write(open());
+    const { calls } = await session();
+    call.end();
+    await until("the end of the stream is there", DEADLINE_MS, () => clock.pendingCount === 1);
+    clock.advance(50);
+    await called("finishing");
+    clock.advance(999);
+    call.cancel();
+    await called("lost");
+    clock.advance(1_000);
+    expect(calls).to.deep.equal([["finishing"], ["lost", "CANCELLED"]]);
+    expect(clock.pendingCount).to.equal(0);
+  });
 
   it("tells the broker that a stream broke with its connection", async () => {
     const connection = connectHttp2(`http://${client.getChannel().getTarget().replace("dns:", "")}`);
