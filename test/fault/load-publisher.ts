@@ -8,6 +8,7 @@ import type { Recording } from "./recording.js";
 
 const EVENTS = ["order.created", "order.paid", "order.line.added", "mail.sent", "stock.low"] as const;
 const PAUSE_MS_MAX = 30;
+const AFTER_FAILURE_MS = 5;
 const FILLER_CHARS_MAX = 2_000;
 /** How often an answered frame is sent again, as a publisher does that lost the answer. */
 const AGAIN = 0.03;
@@ -88,7 +89,9 @@ export class LoadPublisher {
       } finally {
         recording.unanswered--;
       }
-      await untilReady(stubs);
+      // A new try decides whether it was long enough.
+      await delay(AFTER_FAILURE_MS);
+      await recording.serverIsBack(stubs);
     }
   }
 
@@ -103,12 +106,6 @@ export class LoadPublisher {
     }
     if (typeof code === "number" && FINAL_CODES.has(code)) throw new Error(`${this.options.name} was refused a sound message`, { cause: error });
   }
-}
-
-/** Waits for a server that is down for a moment; a new try decides whether it was long enough. */
-async function untilReady(stubs: Stubs): Promise<void> {
-  await delay(5);
-  await stubs.ready();
 }
 
 /** The test's own name of a message: the first word of its payload. */

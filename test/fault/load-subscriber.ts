@@ -35,9 +35,9 @@ export class LoadSubscriber {
 
   /** Resolves after `stop`. Rejects when the server broke the protocol. */
   async run(): Promise<void> {
-    const { leaves, random, stubs } = this.options;
+    const { leaves, random, recording, stubs } = this.options;
     for (;;) {
-      await stubs.ready();
+      await recording.serverIsBack(stubs);
       if (this.stopping) return;
       this.session = new LoadSession(this.options, this.draining);
       const leaving = leaves && !this.draining ? this.leaveLater(this.session) : undefined;

@@ -1,12 +1,13 @@
 import type { Violation } from "./history-checker.js";
 import type { HistoryIndex } from "./history-index.js";
 import type { Delivered, HistoryEvent, Verdict } from "./history.js";
+import { OpenHandOuts } from "./open-hand-outs.js";
 
 /** I3, I4 and I7: what one subscriber is promised. */
 export function checkDeliveries(index: HistoryIndex): Violation[] {
   const ledgers = new Map<string, Ledger>();
   for (const subscriber of index.subscribers.values()) {
-    ledgers.set(subscriber.name, new Ledger(subscriber.name, index.matchingOffsets(subscriber)));
+    ledgers.set(subscriber.name, new Ledger(subscriber.name, index.matchingOffsets(subscriber), new OpenHandOuts((offset) => index.laneAt(offset))));
   }
   let kills = 0;
   for (const event of index.history) {
@@ -42,7 +43,6 @@ class Ledger {
   private readonly settleConfirmed = new Set<number>();
   private readonly settles = new Map<string, SettleSent>();
   private readonly gracefulEnds = new Set<string>();
-  private readonly abruptEnded = new Set<string>();
   /** They may hold several messages of a lane. */
   private readonly deepSessions = new Set<string>();
   private readonly killsWhenOpening = new Map<string, number>();
@@ -58,9 +58,11 @@ class Ledger {
   constructor(
     private readonly name: string,
     private readonly matching: readonly number[],
+    private readonly open: OpenHandOuts,
   ) {}
 
   take(event: SessionEvent, kills: number): void {
+    this.open.take(event);
     switch (event.type) {
       case "open_sent":
         if ((event.laneDepth ?? 1) > 1) this.deepSessions.add(event.session);
@@ -89,10 +91,7 @@ class Ledger {
         break;
       case "session_ended":
         if (event.graceful) this.gracefulEnds.add(event.session);
-        else {
-          this.abruptEnds++;
-          this.abruptEnded.add(event.session);
-        }
+        else this.abruptEnds++;
         break;
     }
   }
@@ -128,9 +127,10 @@ class Ledger {
     }
     // What a crash interrupted may be missing in the counts, so only hand-outs by one life of the server are compared exactly.
     if (before.life === undefined || before.life !== this.lives.get(event.session)) return;
-    // A recall goes uncounted, and may arrive after what another session was handed, or not at all.
+    // A recall goes uncounted. In its own session it arrives before what comes again; another session may be faster, and to one
+    // that broke off it may never come. But nothing is recalled for a message of its lane that is known to be through there.
     if (before.recalled) return;
-    if (this.deepSessions.has(delivered.session) && (this.abruptEnded.has(delivered.session) || event.session !== delivered.session)) return;
+    if (event.session !== delivered.session && this.deepSessions.has(delivered.session) && this.open.anyBefore(delivered)) return;
     const graceful = this.gracefulEnds.has(delivered.session);
     if (verdict === undefined && !graceful && event.deliveryCount === delivered.deliveryCount) {
       this.report("I4", `${said}: a hand-out without a verdict was not counted`);

@@ -183,6 +183,41 @@ describe("the history checker", () => {
     expect(found.filter(({ text }) => text.includes("offset 3 came in session s1"))).to.deep.equal([]);
   });
 
+  const uncounted = (history: HistoryEvent[]): string[] => checkHistory(history).flatMap(({ text }) => (text.includes("not counted") ? [text] : []));
+  const breaksOff = change({ type: "session_ended", session: "s1" }, { graceful: false });
+
+  it("I4: finds a disconnect that is not counted, of a session that may hold several messages of a lane", () => {
+    const [text, ...others] = uncounted(breaksOff(soundLanes()));
+    expect(text).to.contain("offset 3");
+    expect(others).to.deep.equal([]);
+  });
+
+  it("I4: finds a timeout that is not counted when the message goes to another session, though the lane was worked on before", () => {
+    expect(uncounted(without({ type: "session_ended", session: "s1" })(soundLanes()))).to.have.length(1);
+  });
+
+  it("does not ask for the count of what may have been recalled without its session having heard it", () => {
+    // Nobody knows whether the ack of offset 1 came too late; then offset 3 behind it was recalled.
+    const unanswered = without({ type: "settle_confirmed", session: "s1", requestId: 3 });
+    expect(uncounted(both(breaksOff, unanswered)(soundLanes()))).to.deep.equal([]);
+    expect(uncounted(both(without({ type: "session_ended", session: "s1" }), unanswered)(soundLanes()))).to.deep.equal([]);
+  });
+
+  it("asks for the count of what came before a message whose hand-out is still open, and of other lanes", () => {
+    // Offset 2 of lane y was all of its lane; offset 1 of lane x was held, and so was offset 3 behind it.
+    const toOther: HistoryEvent[] = [
+      { type: "session_ended", session: "s1", graceful: false },
+      { type: "open_sent", subscriber: "all", session: "s9", events: [], laneDepth: 2 },
+      { type: "opened", session: "s9", committedOffset: 0 },
+      handOut("s9", 1),
+      handOut("s9", 2),
+      handOut("s9", 3),
+    ];
+    const cut = soundLanes();
+    const history = [...cut.slice(0, place(cut, { type: "settle_sent", session: "s1", requestId: 1 })), ...toOther];
+    expect(uncounted(history).map((text) => /offset \d/.exec(text)?.[0])).to.deep.equal(["offset 1", "offset 2"]);
+  });
+
   it("counts what happened in lanes", () => {
     expect(summarize(soundLanes())).to.include({ recalls: 1, deepHandOuts: 2, lanesWithRedeliveries: 1 });
   });

@@ -58,6 +58,21 @@ interface Session {
  * Watches the lanes of one subscriber: a message is handed out only when every earlier one of its lane is settled, or in flight
  * to the same session within its depth; when one comes back, those behind it are recalled before it comes again; what is
  * confirmed is a prefix.
+ *
+ * Inside a session all of this is checked frame by frame, because a stream keeps its order. Between sessions a frame may
+ * arrive after a later one of another stream, and what was on its way to a stream that broke never arrives, so there:
+ *
+ * - A message may be at a session for as long as nobody else has certainly had it since: another session that was handed it
+ *   later, and has heard an answer after that.
+ * - An ack or reject that was sent counts as settled until it is answered as failed: whether the server had it before the
+ *   stream broke shows only in what it does next. Of a session that is over it does not count for other sessions any more.
+ * - Counts (I4, in the rules of deliveries) are exact when a session breaks off or loses a message to another one, but for what
+ *   a recall that nobody saw may have taken back uncounted: a message with one before it in its lane that its session was
+ *   handed and had no answer about. When the hand-outs of two lives of the server meet, counts may only not fall: what a crash
+ *   takes with it counts in neither number.
+ *
+ * What cannot be seen: whether a lease had run out when its session ended, for a history has no clock; and the place in a lane
+ * of a message that was neither answered nor delivered to anybody.
  */
 class LaneBooks {
   readonly violations: Violation[] = [];

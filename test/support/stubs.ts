@@ -55,9 +55,9 @@ export class Stubs {
   }
 
   /** Waits for the connection, so that a first call does not race with a server that starts. */
-  ready(): Promise<void> {
+  ready(deadlineMs = DEADLINE_MS): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.broker.waitForReady(Date.now() + DEADLINE_MS, (error) => {
+      this.broker.waitForReady(Date.now() + deadlineMs, (error) => {
         if (error === undefined) resolve();
         else reject(error);
       });
