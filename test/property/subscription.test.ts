@@ -155,7 +155,8 @@ function claimsOf(harness: SubscriptionHarness, oracle: Oracle, id: string, step
     harness.finishBurying();
     const through = Math.max(Math.min(step.from, head), machine.settledThrough);
     const works = [...open].every((other) => machine.standsBy(other));
-    oracle.claims(id, works ? Array.from({ length: through }, (_, i) => i + 1) : [], true);
+    // One that stands by is heard when it takes over, which may be in this very step.
+    oracle.claims(id, Array.from({ length: through }, (_, i) => i + 1), works);
     return { processedThrough: offset(through) };
   }
   const last = Math.min(head, step.from + step.count);

@@ -200,7 +200,7 @@ export class InLanes implements DeliveryOrder {
       count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
     }));
     const { next, lastSettled, done } = this.state;
-    return encodeLaneCursor({ next, lanes, troubles: laneTroubles(this.state, this.returns, this.lanes, this.blocked), blocked: this.blocked.stored(), lastSettled, done });
+    return encodeLaneCursor({ next, lanes, troubles: laneTroubles(this.state, this.returns, this.lanes), blocked: this.blocked.stored(), lastSettled, done });
   }
 
   /** Lanes know where their first message is, and those that came back; not where the others are. */

@@ -1,5 +1,4 @@
 import { offset, type Offset } from "../units.js";
-import type { BlockedLanes } from "./blocked-lanes.js";
 import { NEVER } from "./cursor-bytes.js";
 import type { Return } from "./return.js";
 import type { LaneTrouble } from "./lane-cursor.js";
@@ -8,15 +7,15 @@ import type { SubscriptionState } from "./subscription-state.js";
 import { hasHistory } from "./trouble.js";
 
 /** Everything unsettled in lanes that has a history, wherever it is, but for what blocks its lane. */
-export function laneTroubles(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, lanes: Lanes, blocked: BlockedLanes): LaneTrouble[] {
+export function laneTroubles(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, lanes: Lanes): LaneTrouble[] {
   const troubles: LaneTrouble[] = [];
   for (const [at, how] of returns) {
     if (hasHistory(how)) troubles.push({ ...how, offset: at, dueWallMs: how.due?.wallMs ?? NEVER });
   }
   for (const { trouble, first, last } of state.troubledElsewhere()) {
     for (let at: Offset = first; at <= last; at = offset(at + 1)) {
-      // On its way to the dead letters out of a blocked lane: that place is stored.
-      if (!blocked.has(at)) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
+      // What is on its way out of a blocked lane is stored as the block, or was purged with it and never comes again.
+      if (lanes.holder(at) !== undefined) troubles.push({ ...trouble, offset: at, dueWallMs: NEVER });
     }
   }
   // A verdict that waits is gone after a crash; the counts of its message are not.

@@ -274,6 +274,17 @@ describe("BLOCK_LANE", () => {
     expect(harness.offsetsReceived()).to.deep.equal([1, 2]);
   });
 
+  it("leaves nothing of a rejected message behind that was purged before its copy was made, when the server crashes then", () => {
+    const harness = working([1, 2]);
+    retry(harness, "a", 1);
+    harness.buriesLate = true;
+    reject(harness, "a", 1);
+    harness.purge(1);
+    harness.crash();
+    expect(harness.machine.census()).to.deep.include({ ready: [], waiting: [], blocked: [], burying: [] });
+    expect(harness.machine.counts()).to.include({ blockedLanes: 0, committedOffset: 1 });
+  });
+
   it("lets go of a blocked message that retention dropped, and keeps one before what cannot be read", () => {
     const harness = working([1, 1]);
     retry(harness, "a", 1);
