@@ -7,6 +7,17 @@ export interface GlobalOptions {
   readonly json: boolean;
 }
 
+/** A scheme that gRPC resolves by itself; then what follows is its business. */
+const RESOLVED = /^(unix|unix-abstract|dns|ipv4|ipv6):(?!$)/;
+
+/** Where a broker is: `host:port`, `[ipv6]:port`, `unix:path`, or another address that gRPC can resolve. */
+export function brokerAddress(text: string): string {
+  if (RESOLVED.test(text)) return text;
+  const port = /^(?:[^\s:[\]/]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text)?.[1];
+  if (port === undefined || Number(port) < 1 || Number(port) > 65_535) throw new InvalidArgumentError("It must be host:port, [ipv6]:port or unix:path, such as 127.0.0.1:50051.");
+  return text;
+}
+
 /** A whole number of at least 1, as an option's value. */
 export function positiveInteger(text: string): number {
   const number = Number(text);

@@ -10,7 +10,7 @@ export interface Candidate {
 }
 
 /** What names are made of that only the broker knows. */
-export type NameKind = "queue" | "subscriber" | "session";
+export type NameKind = "queue" | "subscriber" | "session" | "event";
 
 /** Where names come from. Answers nothing where there is no broker. */
 export interface NameSource {
@@ -20,6 +20,9 @@ export interface NameSource {
 
 /** Values that are usual where others are allowed too. */
 const USUAL: Readonly<Record<string, readonly string[]>> = { "--from": ["earliest", "latest"], "--metrics-listen": ["off", "127.0.0.1:9464"] };
+
+/** What arguments and flags are called that take a name. */
+const NAME_KINDS: Readonly<Record<string, NameKind>> = { queue: "queue", subscriber: "subscriber", session: "session", event: "event", events: "event" };
 
 const PATH_NAMES: ReadonlySet<string> = new Set(["file", "path", "directory"]);
 
@@ -116,11 +119,8 @@ async function valuesOf(place: Option | Argument, line: Line, names: NameSource)
   if (listed !== undefined) return listed.map((word) => ({ word, about: "" }));
   const [name, placeholder] = "long" in place ? [place.attributeName(), /<(.+)>/.exec(place.flags)?.[1] ?? ""] : [place.name(), place.name()];
   if (PATH_NAMES.has(placeholder)) return [{ word: PATHS, about: "" }];
-  return isNameKind(name) ? names.names(name, queueOf(line)) : [];
-}
-
-function isNameKind(name: string): name is NameKind {
-  return name === "queue" || name === "subscriber" || name === "session";
+  const kind = NAME_KINDS[name];
+  return kind === undefined ? [] : names.names(kind, queueOf(line));
 }
 
 /** The queue that the line names so far, as an argument or by `--queue`. */

@@ -3,6 +3,7 @@ import { connect, TidemarkError, type TidemarkClient } from "../client/index.js"
 import { type Candidate, candidates, type NameKind, type NameSource } from "./candidates.js";
 import { completionScript, type Shell, SHELLS } from "./completion-scripts.js";
 import { Output } from "./output.js";
+import { counted } from "./quantity.js";
 import { printableLine } from "./terminal.js";
 
 /** What a person at a prompt waits for names; then there are none. */
@@ -17,8 +18,8 @@ Examples:
   source <(tidemark completion zsh)                   the same, in ~/.zshrc behind compinit
   tidemark completion fish | source                   the same, in ~/.config/fish/config.fish
 
-Commands, flags and their values are completed, and the names of queues, subscribers and sessions, which the broker is asked
-for. Without a broker there are no names, and nothing waits.`;
+Commands, flags and their values are completed, and the names of queues, subscribers, events and sessions, for which the
+broker is asked. Without a broker there are no names, and nothing waits.`;
 
 /** `tidemark completion`, which prints a script for a shell, and `tidemark complete`, which that script asks. */
 export function addCompletion(program: Command): void {
@@ -78,13 +79,19 @@ async function listed(client: TidemarkClient, kind: NameKind, queue: string | un
     case "subscriber":
       if (queue === undefined) return [];
       return gather(client.admin.subscribers(queue), ({ name, events }) => ({ word: name, about: events.join(" ") }));
+    case "event":
+      if (queue === undefined) return [];
+      return gather(client.admin.events(queue), ({ event, messageCount }) => ({ word: event, about: counted(messageCount, "message") }), ({ event }) => !event.startsWith("("));
     case "session":
       return gather(client.admin.clients(), ({ sessionId, clientId, queue: at }) => ({ word: sessionId, about: `${clientId} on ${at}` }));
   }
 }
 
-async function gather<Row>(rows: AsyncIterable<Row>, candidateOf: (row: Row) => Candidate): Promise<readonly Candidate[]> {
+async function gather<Row>(rows: AsyncIterable<Row>, candidateOf: (row: Row) => Candidate, isName: (row: Row) => boolean = () => true): Promise<readonly Candidate[]> {
   const found: Candidate[] = [];
-  for await (const row of rows) if (found.push(candidateOf(row)) >= NAMES_MAX) break;
+  for await (const row of rows) {
+    if (isName(row)) found.push(candidateOf(row));
+    if (found.length >= NAMES_MAX) break;
+  }
   return found;
 }

@@ -56,6 +56,7 @@ function adviceOn(error: TidemarkError): string {
     case "START_MISMATCH":
       return "; leave --from out to go on where the subscriber is, or take another --subscriber";
     default:
+      if (error.code === "UNIMPLEMENTED" && error.reason === "") return "; what answers there is no Tidemark broker, or one of another version: name another with --address host:port";
       return error.reason === "" ? ` (${error.code})` : ` (${error.reason})`;
   }
 }

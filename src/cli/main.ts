@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { Command, Option } from "commander";
+import { brokerAddress } from "./arguments.js";
 import { addConfig } from "./config.js";
 import { addClient } from "./client.js";
 import { addDeadLetter } from "./dead-letter.js";
 import { addEvent } from "./event.js";
 import { addCompletion } from "./completion.js";
 import { reportOf } from "./failure.js";
+import { toldApart } from "./listener.js";
 import { surviveBrokenPipes } from "./output.js";
 import { addPeek } from "./peek.js";
 import { addPublish } from "./publish.js";
@@ -36,10 +38,11 @@ function program(): Command {
   const command = new Command("tidemark")
     .description("A durable message broker that speaks gRPC.")
     .version(programVersion(), "-v, --version")
-    .addOption(new Option("-a, --address <host:port>", "where the broker is").default("127.0.0.1:50051").env("TIDEMARK_ADDRESS"))
+    .addOption(new Option("-a, --address <host:port>", "where the broker is").default("127.0.0.1:50051").env("TIDEMARK_ADDRESS").argParser(brokerAddress))
     .option("--json", "write results as lines of JSON, as in a pipe", false)
     .helpCommand(false)
     .showSuggestionAfterError()
+    .showHelpAfterError("(--help says what it takes)")
     .configureHelp({
       showGlobalOptions: true,
       styleTitle: (text) => paint("strong", text),
@@ -63,6 +66,8 @@ function program(): Command {
   addClient(command);
   addTop(command);
   addCompletion(command);
+  // As with the program itself: there is --help.
+  for (const group of command.commands.filter(({ commands }) => commands.length > 0)) group.helpCommand(false);
   return command;
 }
 
@@ -72,7 +77,7 @@ if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE)
 try {
   await program().parseAsync(process.argv);
 } catch (error) {
-  const { exitCode, line } = reportOf(error);
+  const { exitCode, line } = reportOf(await toldApart(error));
   if (line !== undefined) process.stderr.write(`${alarm("tidemark:")} ${line}\n`);
   process.exitCode = exitCode;
 }

@@ -12,9 +12,9 @@ export class Output {
     this.isTerminal = process.stdout.isTTY && !json;
   }
 
-  /** Columns of the terminal; 80 where there is none. */
+  /** Columns of the terminal; 80 where there is none, or one that does not say. */
   get columns(): number {
-    return process.stdout.isTTY ? process.stdout.columns : 80;
+    return process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : 80;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Command } from "commander";
+import { type Command, Option } from "commander";
 import { type TidemarkClient, TidemarkError } from "../client/index.js";
 import { durationMs, type GlobalOptions } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
@@ -38,7 +38,7 @@ export function addTop(program: Command): void {
     .summary("what the broker is doing, live: queues, subscribers, clients")
     .description("Show queues, subscribers and clients with rates and lag, what hurts first, and who left and why. In a pipe, one JSON object each time.")
     .option("-q, --queue <name>", "only this queue")
-    .option("-i, --interval <time>", "how often to look: 500ms, 2s, 1m (default: 2s)", (text) => durationMs(text, INTERVAL_MS_MIN, INTERVAL_MS_MAX), INTERVAL_MS)
+    .addOption(new Option("-i, --interval <time>", "how often to look: 500ms, 2s, 1m").argParser((text) => durationMs(text, INTERVAL_MS_MIN, INTERVAL_MS_MAX)).default(INTERVAL_MS, `${INTERVAL_MS / 1_000}s`))
     .option("-1, --once", "look once and leave")
     .addHelpText("after", EXAMPLES)
     .action((flags: TopFlags, command: Command) => {

@@ -73,7 +73,8 @@ export class GrpcServer {
           this.connections.watch(bound);
           resolve(bound);
         } else {
-          reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+          const taken = error.message.includes("EADDRINUSE");
+          reject(new Error(`cannot listen on ${address}: ${taken ? "another program does already; stop that, or choose another address with --listen" : error.message}`, { cause: error }));
         }
       });
     });

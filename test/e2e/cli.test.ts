@@ -1,4 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -226,7 +228,7 @@ describe("the command line", function () {
     it("says in one line why it cannot start", async () => {
       const taken = await tidemark(["serve", "--memory", "--listen", server.address]);
       expect(taken).to.include({ code: 1 });
-      expect(taken.err).to.match(new RegExp(`^tidemark: cannot serve: .*${server.address}.*\n$`));
+      expect(taken.err).to.equal(`tidemark: cannot serve: cannot listen on ${server.address}: another program does already; stop that, or choose another address with --listen\n`);
       expect(await tidemark(["serve", "--listen", "0.0.0.0:0"])).to.include({ code: 2 });
       expect((await tidemark(["serve", "--listen", "0.0.0.0:0"])).err).to.match(/^tidemark: --listen is "0\.0\.0\.0:0".*--insecure-allow-remote.*\n$/);
       expect((await tidemark(["serve", "--shutdown-grace-ms", "60000"])).err).to.match(/^tidemark: --shutdown-grace-ms is 60000; allowed: .*8000\n$/);
@@ -241,9 +243,23 @@ describe("the command line", function () {
     }
   });
 
+  it("tells a port where something else listens from one where nothing does", async () => {
+    const web = createServer((_request, response) => response.end("hello"));
+    await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+    try {
+      const address = `127.0.0.1:${(web.address() as AddressInfo).port}`;
+      const run = await tidemark(["queue", "list", "--address", address]);
+      expect(run).to.deep.include({ code: 1, out: "" });
+      expect(run.err).to.match(new RegExp(`^tidemark: something listens at ${address}, but it does not answer as a broker does: .*--address host:port\n$`));
+    } finally {
+      web.closeAllConnections();
+      web.close();
+    }
+  });
+
   it("answers misuse with one line and exit code 2", async () => {
     const cases: [string[], RegExp][] = [
-      [["publish", "q"], /^tidemark: missing required argument 'event'\n$/],
+      [["publish", "q"], /^tidemark: missing required argument 'event'\n\(--help says what it takes\)\n$/],
       [["publish", "q", "e", "x", "--file", "f"], /^tidemark: the payload is given twice/],
       [["publish", "q", "e", "--lines", "--message-id", "m"], /^tidemark: --message-id names one message/],
       [["publish", "q", "e", "x", "-H", "novalue"], /^tidemark: .*name=value/],
@@ -251,7 +267,8 @@ describe("the command line", function () {
       [["subscribe", "q", "--count", "0"], /^tidemark: .*whole number/],
       [["subscribe", "q", "--no-ack", "--until-head"], /^tidemark: --until-head waits/],
       [["subscribe", "q", "--exclusive"], /^tidemark: --exclusive is for a durable name/],
-      [["sbscribe", "q"], /^tidemark: unknown command 'sbscribe'\n\(Did you mean subscribe\?\)\n$/],
+      [["sbscribe", "q"], /^tidemark: unknown command 'sbscribe'\n\(Did you mean subscribe\?\)\n\(--help says what it takes\)\n$/],
+      [["queue", "list", "--address", "localhost"], /^tidemark: .*must be host:port/],
     ];
     const outcomes = await Promise.all(cases.map(([args]) => tidemark(args)));
     cases.forEach(([args, words], i) => {

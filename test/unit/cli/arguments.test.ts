@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { InvalidArgumentError } from "commander";
-import { durationMs, fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
+import { brokerAddress, durationMs, fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
 import { paintFor } from "../../../src/cli/terminal.js";
 
 describe("arguments", () => {
@@ -9,6 +9,13 @@ describe("arguments", () => {
     expect(fromPosition("latest")).to.equal("latest");
     expect(fromPosition("1")).to.deep.equal({ afterOffset: 0 });
     expect(fromPosition("500")).to.deep.equal({ afterOffset: 499 });
+  });
+
+  it("takes addresses of brokers, and says how they are written", () => {
+    for (const text of ["127.0.0.1:50051", "broker.example:1", "localhost:65535", "[::1]:50051", "unix:/run/tidemark.sock", "dns:///broker:50051"]) expect(brokerAddress(text)).to.equal(text);
+    for (const text of ["", "localhost", "127.0.0.1", "127.0.0.1:0", "host:65536", "host:", ":50051", "::1:50051", "http://localhost:50051", "a b:1", "unix:"]) {
+      expect(() => brokerAddress(text), text).to.throw(InvalidArgumentError, "It must be host:port");
+    }
   });
 
   it("takes a time with its unit, within bounds", () => {

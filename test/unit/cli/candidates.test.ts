@@ -11,6 +11,7 @@ function program(): Command {
   root.command("read").summary("read it").argument("<queue>", "which").argument("[events...]", "which events")
     .option("-s, --subscriber <name>", "who").option("-f, --file <path>", "whereto").option("--from <where>", "since when")
     .addOption(new Option("--mode <mode>", "how").choices(["fast", "safe"])).addOption(new Option("--secret", "x").hideHelp());
+  root.command("put").summary("store").argument("<queue>", "where").argument("<payload>", "what");
   root.command("clients").summary("who").option("-q, --queue <name>", "of which").option("-s, --subscriber <name>", "of whom");
   root.command("end").summary("send away").argument("<session>", "which");
   root.command("shell").summary("script").addArgument(new Argument("<shell>", "which").choices(["bash", "zsh"]));
@@ -18,7 +19,7 @@ function program(): Command {
   return root;
 }
 
-const NAMES: Readonly<Record<NameKind, readonly string[]>> = { queue: ["orders", "offers", "stock"], subscriber: ["billing"], session: ["ab12"] };
+const NAMES: Readonly<Record<NameKind, readonly string[]>> = { queue: ["orders", "offers", "stock"], subscriber: ["billing"], session: ["ab12"], event: ["order.created"] };
 
 const names: NameSource = {
   names: (kind, queue) => Promise.resolve(NAMES[kind].map((word) => ({ word, about: queue === undefined ? "" : `of ${queue}` }))),
@@ -26,14 +27,15 @@ const names: NameSource = {
 
 describe("the candidates for a command line", () => {
   const cases: [string, string[], string[]][] = [
-    ["are the commands at first, without hidden ones", [""], ["queue", "read", "clients", "end", "shell"]],
-    ["are the commands where there is no word yet", [], ["queue", "read", "clients", "end", "shell"]],
+    ["are the commands at first, without hidden ones", [""], ["queue", "read", "put", "clients", "end", "shell"]],
+    ["are the commands where there is no word yet", [], ["queue", "read", "put", "clients", "end", "shell"]],
     ["begin like what is typed", ["re"], ["read"]],
     ["are subcommands behind a command", ["queue", ""], ["show", "create"]],
     ["are none behind a command that there is not", ["quark", ""], []],
     ["are names of queues where a queue is asked for", ["queue", "show", "o"], ["orders", "offers"]],
     ["are none where a new name is asked for", ["queue", "create", ""], []],
-    ["are none for arguments that nobody can list", ["read", "orders", ""], []],
+    ["are names of events, as many as the command takes", ["read", "orders", "a.b", "or"], ["order.created"]],
+    ["are none for arguments that nobody can list", ["put", "orders", ""], []],
     ["are none behind the last argument", ["queue", "show", "orders", ""], []],
     ["are flags of the command and of the program, without hidden ones", ["read", "orders", "-"], ["--subscriber", "--file", "--from", "--mode", "--help", "--address", "--json"]],
     ["are names behind a flag that wants one", ["read", "orders", "-s", ""], ["billing"]],

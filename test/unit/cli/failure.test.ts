@@ -15,6 +15,11 @@ describe("failure report", () => {
     expect(reportOf(new TidemarkError("INTERNAL", "", "reset")).line).to.equal("reset (INTERNAL)");
   });
 
+  it("tells another gRPC server from a broker", () => {
+    expect(reportOf(new TidemarkError("UNIMPLEMENTED", "", "unknown service")).line).to.match(/^unknown service; what answers there is no Tidemark broker/);
+    expect(reportOf(new TidemarkError("UNIMPLEMENTED", "NOT_BUILT_YET", "later")).line).to.equal("later (NOT_BUILT_YET)");
+  });
+
   it("says what to change when a subscriber exists with another filter or start", () => {
     expect(reportOf(new TidemarkError("FAILED_PRECONDITION", "FILTER_MISMATCH", "other events")).line).to.match(/another --subscriber$/);
     expect(reportOf(new TidemarkError("FAILED_PRECONDITION", "START_MISMATCH", "other start")).line).to.match(/leave --from out/);
