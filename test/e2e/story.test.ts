@@ -120,4 +120,49 @@ describe("the story of a queue", () => {
     expect(texts(await mail.receive(1))).to.deep.equal(["welcome"]);
     expect((await mail.ended).code).to.equal(status.OK);
   }).timeout(60_000);
+
+  it("keeps every key of an ordered queue in order, through a retry that holds up its key alone, and a kill", async () => {
+    await shop.createOrderedQueue("parcels");
+    const move = (text: string) => shop.publish("parcels", { event: "parcel.moved", orderingKey: text.charAt(0), body: payload(text), messageId: text });
+    let depot = subscribe("depot", [], "parcels");
+    await depot.next("opened");
+    for (const text of ["a1", "b1", "a2", "b2", "c1", "a3"]) await move(text);
+
+    // The first of each key and no more: what is behind waits for its verdict.
+    const firsts = await depot.receive(3);
+    expect(texts(firsts)).to.deep.equal(["a1", "b1", "c1"]);
+    const [a1, ...others] = firsts;
+    const { offset, batchId } = a1!;
+    const askedAt = performance.now();
+    await depot.settle({ retries: [{ range: { first: offset, last: offset, batchId }, delay: { seconds: 2n, nanos: 0 }, reason: "the gate is shut" }] });
+
+    // The other keys go on meanwhile, b to its end, and no parcel of a is seen before its first one is back.
+    await depot.ack(others);
+    const b2 = await depot.receive(1);
+    expect(texts(b2)).to.deep.equal(["b2"]);
+    expect((await depot.ack(b2)).committedOffset, "a1 holds the committed offset").to.equal(0n);
+    const again = await depot.receive(1);
+    expect(again[0]).to.include({ offset: 1n, attempt: 2, deliveryCount: 1, cause: DeliveryCause.RETRY });
+    expect(performance.now() - askedAt).to.be.at.least(1_900);
+    await depot.ack(again);
+    expect(texts(await depot.receive(1))).to.deep.equal(["a2"]);
+
+    // Killed with a2 out: what it holds up and what is published meanwhile comes in order, and nothing that was settled.
+    await move("b3");
+    await crash();
+    expect(await move("b3")).to.include({ offset: 7n, duplicate: true });
+    await move("a4");
+    depot = subscribe("depot", [], "parcels");
+    expect(await depot.next("opened")).to.include({ created: false, committedOffset: 2n, headOffset: 8n, backlogCount: 4n });
+    const caughtUp: string[] = [];
+    while (caughtUp.length < 4) {
+      const [next] = await depot.receive(1);
+      caughtUp.push(next!.payload.toString());
+      await depot.ack([next!]);
+    }
+    expect(caughtUp.filter((text) => text.startsWith("a"))).to.deep.equal(["a2", "a3", "a4"]);
+    expect(caughtUp.filter((text) => text.startsWith("b"))).to.deep.equal(["b3"]);
+    expect(depot.waiting).to.deep.equal([]);
+    await until("the queue is empty", 10_000, async () => (await shop.queue("parcels")).messageCount === 0n);
+  }).timeout(60_000);
 });

@@ -70,9 +70,10 @@ export class ForeignCall {
     return { status, errors: this.errors };
   }
 
-  /** SIGKILL: the client is gone without a word. */
+  /** SIGKILL: the client is gone without a word; one that has ended is left alone. */
   async kill(): Promise<void> {
-    if (this.child.pid !== undefined) process.kill(-this.child.pid, "SIGKILL");
+    const { pid, exitCode, signalCode } = this.child;
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, "SIGKILL");
     await within("the killed program is gone", DEADLINE_MS, this.exited);
   }
 }

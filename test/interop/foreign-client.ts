@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,7 +60,7 @@ export class PythonClient implements ForeignClient {
     needTool(PYTHON);
     const out = mkdtempSync(join(tmpdir(), "tidemark-python-"));
     const args = ["-m", "grpc_tools.protoc", "-I", "proto", `--python_out=${out}`, `--grpc_python_out=${out}`];
-    const files = ["message", "publish", "subscribe", "pull", "broker_service"].map((file) => `tidemark/v1/${file}.proto`);
+    const files = readdirSync(join(ROOT, "proto", "tidemark", "v1")).map((file) => `tidemark/v1/${file}`);
     const { status, stderr } = spawnSync(PYTHON, [...args, ...files], { cwd: ROOT, encoding: "utf8" });
     if (status !== 0) throw new Error(`protoc for Python ended with status ${status}: ${stderr}`);
     this.stubs = out;

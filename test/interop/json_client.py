@@ -10,25 +10,18 @@ stubs, address, service, rpc = sys.argv[1:]
 sys.path.insert(0, stubs)
 
 import grpc  # noqa: E402
-from google.protobuf import json_format  # noqa: E402
+from google.protobuf import json_format, message_factory  # noqa: E402
 
-services = importlib.import_module("tidemark.v1.broker_service_pb2")
-services_grpc = importlib.import_module("tidemark.v1.broker_service_pb2_grpc")
+module = {"BrokerService": "broker_service", "AdminService": "admin_service"}[service]
+services = importlib.import_module(f"tidemark.v1.{module}_pb2")
+services_grpc = importlib.import_module(f"tidemark.v1.{module}_pb2_grpc")
 
 method = services.DESCRIPTOR.services_by_name[service].methods_by_name[rpc]
-modules = [
-    importlib.import_module("tidemark.v1." + name)
-    for name in ("publish_pb2", "subscribe_pb2", "pull_pb2")
-]
-
-
-def message_class(descriptor):
-    return next(getattr(module, descriptor.name) for module in modules if hasattr(module, descriptor.name))
 
 
 def requests():
     for line in sys.stdin:
-        yield json_format.Parse(line, message_class(method.input_type)())
+        yield json_format.Parse(line, message_factory.GetMessageClass(method.input_type)())
 
 
 def show(response):

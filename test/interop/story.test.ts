@@ -4,6 +4,7 @@ import type { ForeignCall } from "./foreign-call.js";
 import { bufCurl, type ForeignClient, grpcurl, PythonClient } from "./foreign-client.js";
 
 const BROKER = "tidemark.v1.BrokerService";
+const ADMIN = "tidemark.v1.AdminService";
 
 interface Received {
   readonly offset: number;
@@ -11,19 +12,21 @@ interface Received {
   readonly text: string;
   readonly batchId: string;
   readonly deliveryCount: number;
+  readonly attempt: number;
 }
 
 /** Messages of a Subscribe call, until there are `count` of them. */
 async function receive(subscription: ForeignCall, count: number): Promise<Received[]> {
   const received: Received[] = [];
   while (received.length < count) {
-    const { messages, batchId, deliveryCount } = (await subscription.next("deliveries")) as {
+    const { messages, batchId, deliveryCount, attempt } = (await subscription.next("deliveries")) as {
       readonly messages: readonly { readonly offset: string; readonly event: string; readonly payload: string }[];
       readonly batchId: string;
       readonly deliveryCount: number;
+      readonly attempt: number;
     };
     for (const { offset, event, payload } of messages) {
-      received.push({ offset: Number(offset), event, text: Buffer.from(payload, "base64").toString(), batchId, deliveryCount });
+      received.push({ offset: Number(offset), event, text: Buffer.from(payload, "base64").toString(), batchId, deliveryCount, attempt });
     }
   }
   return received;
@@ -41,10 +44,16 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
   describe(`the story of a queue, told by ${client.name}`, () => {
     let dataDir: Awaited<ReturnType<typeof temporaryDataDir>>;
     let server: ServerProcess;
+    const calls: ForeignCall[] = [];
 
     before(async () => {
       dataDir = await temporaryDataDir();
       server = await ServerProcess.start({ dataDir: dataDir.path });
+    });
+
+    // What a test that failed leaves running would keep the run from ending.
+    afterEach(async () => {
+      for (const call of calls.splice(0)) await call.kill();
     });
 
     after(async () => {
@@ -53,16 +62,24 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
       if (client === python) python.dispose();
     });
 
-    async function publish(event: string, text: string): Promise<Record<string, unknown>> {
-      const call = client.call(server.address, `${BROKER}/Publish`);
-      call.send({ queue: "orders", message: { event, text, messageId: `${event}/${text}` } });
+    function start(method: string): ForeignCall {
+      const call = client.call(server.address, method);
+      calls.push(call);
+      return call;
+    }
+
+    async function ask(method: string, request: object): Promise<Record<string, unknown>> {
+      const call = start(method);
+      call.send(request);
       const [response] = await call.finish();
-      if (response === undefined) throw new Error("Publish was not answered");
+      if (response === undefined) throw new Error(`${method} was not answered`);
       return response;
     }
 
+    const publish = (event: string, text: string) => ask(`${BROKER}/Publish`, { queue: "orders", message: { event, text, messageId: `${event}/${text}` } });
+
     function subscribe(open: object = {}): ForeignCall {
-      const call = client.call(server.address, `${BROKER}/Subscribe`);
+      const call = start(`${BROKER}/Subscribe`);
       call.send({ open: { queue: "orders", subscriber: "billing", events: ["order.*"], startAt: "START_POSITION_EARLIEST", ...open } });
       return call;
     }
@@ -104,8 +121,53 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
       expect(nothingLeft.filter((response) => "deliveries" in response)).to.deep.equal([]);
     });
 
+    it("gets each key of an ordered queue in order, a retry holding up its own alone, over a kill", async () => {
+      const { queue } = await ask(`${ADMIN}/CreateQueue`, { queue: { name: "parcels", ordering: "ORDERING_ORDERED" } });
+      expect(queue).to.include({ name: "parcels", ordering: "ORDERING_ORDERED" });
+      const move = (...parcels: string[]) => ask(`${BROKER}/PublishBatch`, {
+        queue: "parcels",
+        messages: parcels.map((text) => ({ event: "parcel.moved", orderingKey: text.charAt(0), text, messageId: text })),
+      });
+      const texts = (received: readonly Received[]): string[] => received.map(({ text }) => text);
+      const open = { queue: "parcels", subscriber: "depot", events: [] };
+      let depot = subscribe(open);
+      await depot.next("opened");
+      await move("a1", "b1", "a2", "b2", "c1", "a3");
+
+      const firsts = await receive(depot, 3);
+      expect(texts(firsts)).to.deep.equal(["a1", "b1", "c1"]);
+      const [a1, ...others] = firsts;
+      depot.send({ requestId: "1", settle: { retries: [{ range: { first: "1", batchId: a1!.batchId }, delay: "2s", reason: "the gate is shut" }] } });
+      await depot.next("result");
+      await ack(depot, 2, others);
+      const b2 = await receive(depot, 1);
+      expect(texts(b2)).to.deep.equal(["b2"]);
+      await ack(depot, 3, b2);
+      const again = await receive(depot, 1);
+      expect(again[0]).to.include({ text: "a1", attempt: 2, deliveryCount: 1 });
+      expect(await ack(depot, 4, again)).to.include({ committedOffset: "2" });
+      expect(texts(await receive(depot, 1))).to.deep.equal(["a2"]);
+      await depot.kill();
+
+      await move("b3");
+      await server.kill();
+      server = await ServerProcess.start({ dataDir: dataDir.path });
+      await move("a4");
+      depot = subscribe(open);
+      expect(await depot.next("opened")).to.include({ committedOffset: "2", headOffset: "8", backlogCount: "4" });
+      const caughtUp: string[] = [];
+      for (let requestId = 1; caughtUp.length < 4; requestId++) {
+        const next = await receive(depot, 1);
+        caughtUp.push(...texts(next));
+        await ack(depot, requestId, next);
+      }
+      expect(caughtUp.filter((text) => text.startsWith("a"))).to.deep.equal(["a2", "a3", "a4"]);
+      expect(caughtUp.filter((text) => text.startsWith("b"))).to.deep.equal(["b3"]);
+      expect((await depot.finish()).filter((response) => "deliveries" in response)).to.deep.equal([]);
+    });
+
     it("hears why a call was refused", async () => {
-      const call = client.call(server.address, `${BROKER}/Publish`);
+      const call = start(`${BROKER}/Publish`);
       call.send({ queue: "orders", message: { event: "not an event" } });
       const { status, errors } = await call.end();
       expect(status).to.not.equal(0);
