@@ -123,7 +123,9 @@ class OrderedPrinter {
 
   /** @param bytes of its line in the input */
   add(publishing: Promise<Published>, bytes: number): void {
-    this.tail = Promise.all([publishing, this.tail]).then(([published]) => this.print(published, bytes));
+    // A refusal ends the reading at once; what was sent before it is waited for, so that it is counted.
+    publishing.catch((error: unknown) => this.fail(error));
+    this.tail = this.tail.then(async () => this.print(await publishing, bytes));
     this.tail.catch((error: unknown) => this.fail(error));
   }
 
