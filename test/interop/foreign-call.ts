@@ -35,6 +35,11 @@ export class ForeignCall {
     this.child.stdin.write(`${JSON.stringify(request)}\n`);
   }
 
+  /** Ends the requests; some of these programs make a call with one request only then. */
+  halfClose(): void {
+    this.child.stdin.end();
+  }
+
   /** The next response that has this field, whichever others come between. */
   async next(field: string): Promise<Record<string, unknown>> {
     const found = async (): Promise<Record<string, unknown>> => {
@@ -65,7 +70,7 @@ export class ForeignCall {
 
   /** Ends the requests, and waits for the program to end, however it does. */
   async end(): Promise<{ readonly status: number | null; readonly errors: string }> {
-    this.child.stdin.end();
+    this.halfClose();
     const status = await within(`the program ends: ${this.errors}`, DEADLINE_MS, this.exited);
     return { status, errors: this.errors };
   }

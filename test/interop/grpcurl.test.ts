@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { expect } from "chai";
 import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
 import { payload, Stubs } from "../support/stubs.js";
-import { GRPCURL, needTool } from "./foreign-client.js";
+import { GRPCURL, grpcurl as streaming, needTool } from "./foreign-client.js";
 import { JsonValues } from "./json-values.js";
 
 describe("a person with grpcurl at a prompt", () => {
@@ -27,6 +27,11 @@ describe("a person with grpcurl at a prompt", () => {
     const { status, stdout, stderr } = spawnSync(GRPCURL, ["-plaintext", ...body, server.address, target, ...more], { encoding: "utf8", timeout: 15_000 });
     if (status !== 0) throw new Error(`grpcurl ended with status ${status}: ${stderr}`);
     return stdout;
+  }
+
+  /** One answer of the AdminService. */
+  function admin(rpc: string, request: object): Record<string, unknown> {
+    return JSON.parse(grpcurl(request, `tidemark.v1.AdminService/${rpc}`)) as Record<string, unknown>;
   }
 
   it("lists the services", () => {
@@ -57,15 +62,56 @@ describe("a person with grpcurl at a prompt", () => {
   });
 
   it("looks at a queue and its subscribers", () => {
-    const { queue } = JSON.parse(grpcurl({ queue: "notes" }, "tidemark.v1.AdminService/GetQueue")) as { queue: Record<string, unknown> };
-    expect(queue).to.include({ name: "notes", headOffset: "2", messageCount: "2" });
-    const { queues } = JSON.parse(grpcurl({}, "tidemark.v1.AdminService/ListQueues")) as { queues: { name: string }[] };
+    expect(admin("GetQueue", { queue: "notes" })["queue"]).to.include({ name: "notes", headOffset: "2", messageCount: "2" });
+    const { queues } = admin("ListQueues", {}) as { queues: { name: string }[] };
     expect(queues.map(({ name }) => name)).to.deep.equal(["notes"]);
   });
 
+  it("looks into a queue: its events, and the messages at its end", () => {
+    const { events } = admin("ListEvents", { queue: "notes" }) as { events: { event: string }[] };
+    expect(events.map(({ event }) => event)).to.deep.equal(["draft.written", "note.written"]);
+    const { messages, headOffset } = admin("PeekMessages", { queue: "notes", lastMessages: 1, textView: true }) as { messages: { offset: string; text: string }[]; headOffset: string };
+    expect(messages.map(({ offset, text }) => [offset, text])).to.deep.equal([["2", "not this one"]]);
+    expect(headOffset).to.equal("2");
+  });
+
+  it("rejects a message, finds it among the dead letters, and watches who comes and goes meanwhile", async () => {
+    const watch = streaming.call(server.address, "tidemark.v1.AdminService/WatchClients");
+    const critic = streaming.call(server.address, "tidemark.v1.BrokerService/Subscribe");
+    try {
+      watch.send({ queue: "notes" });
+      watch.halfClose();
+      await watch.next("listed");
+      critic.send({ open: { queue: "notes", subscriber: "critic", startAt: "START_POSITION_EARLIEST", clientId: "desk-7" } });
+      await critic.next("deliveries");
+      critic.send({ requestId: 1, settle: { rejects: [{ range: { first: 1 }, reason: "no milk" }] } });
+      expect(await critic.next("result")).to.include({ committedOffset: "1" });
+      await critic.finish();
+      expect(((await watch.next("joined"))["client"] as { clientId: string }).clientId).to.equal("desk-7");
+      expect(((await watch.next("left"))["client"] as { clientId: string }).clientId).to.equal("desk-7");
+    } finally {
+      await critic.kill();
+      await watch.kill();
+    }
+    const { deadLetters } = admin("ListDeadLetters", { queue: "notes", subscriber: "critic", textView: true }) as { deadLetters: { message: { text: string } }[] };
+    expect(deadLetters.map(({ message }) => message.text)).to.deep.equal(["remember the milk"]);
+    expect(deadLetters[0]).to.include({ reason: "DEAD_LETTER_REASON_REJECTED", detail: "no milk", holderClientId: "desk-7" });
+  });
+
+  it("changes a setting of a queue, and empties it", () => {
+    const request = { queue: { name: "notes", dedupWindow: "30s" }, updateMask: { paths: ["dedup_window"] } };
+    expect(admin("UpdateQueue", request)["queue"]).to.include({ name: "notes", dedupWindow: "30s" });
+    expect(admin("PurgeQueue", { queue: "notes", dryRun: true })).to.include({ purgedCount: "2", throughOffset: "2" });
+    expect(admin("PurgeQueue", { queue: "notes" })).to.include({ purgedCount: "2", throughOffset: "2" });
+    expect(admin("GetQueue", { queue: "notes" })["queue"]).to.include({ headOffset: "2" }).and.not.have.property("messageCount");
+  });
+
   it("is told by name what is not built yet", () => {
-    const { status, stderr } = spawnSync(GRPCURL, ["-plaintext", "-d", '{"queue":"notes"}', server.address, "tidemark.v1.AdminService/ReplayDeadLetters"], { encoding: "utf8" });
-    expect(status).to.not.equal(0);
-    expect(stderr).to.include("Unimplemented").and.to.include("ReplayDeadLetters");
+    const waiting = ["ReplayDeadLetters", "DeleteDeadLetters", "ListScheduled", "CancelScheduled", "ExplainMessage", "ExplainSubscriber", "CreateSubscriber", "UpdateSubscriber", "SeekSubscriber"];
+    for (const rpc of waiting) {
+      const { status, stderr } = spawnSync(GRPCURL, ["-plaintext", "-d", "{}", server.address, `tidemark.v1.AdminService/${rpc}`], { encoding: "utf8", timeout: 15_000 });
+      expect(status, rpc).to.not.equal(0);
+      expect(stderr).to.include("Unimplemented").and.to.include(rpc);
+    }
   });
 });
