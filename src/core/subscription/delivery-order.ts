@@ -3,6 +3,7 @@ import type { OffsetRun, WaitingFor } from "../session.js";
 import type { MonotonicMs, Offset } from "../units.js";
 import type { BlockedLanes, Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
+import type { DeliveryBatch } from "./delivery-batch.js";
 import type { Effect } from "./effects.js";
 import type { Return } from "./return.js";
 import type { SessionState } from "./session-state.js";
@@ -57,6 +58,8 @@ export interface DeliveryOrder {
   readonly nextDue: MonotonicMs | undefined;
   /** Hands out what it can, and asks for the chunk that it lacks to go on. */
   handOut(now: MonotonicMs, effects: Effect[]): void;
+  /** A verdict on messages of this batch was given again: it is answered when the first one is, if that still waits. */
+  repeated(batch: DeliveryBatch, first: Offset, last: Offset, owed: Confirmation): void;
   /** Acked by a settle that is owed an answer, or taken by a transport that is owed none. */
   acked(first: Offset, last: Offset, owed: Confirmation | undefined): void;
   /** Rejected. `bury` sends a stretch to the dead letters, now or when its place allows. */

@@ -6,13 +6,14 @@ import { BlockedLanes, type Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
 import { decodeLaneCursor, encodeLaneCursor } from "./lane-cursor.js";
-import { FATE } from "./delivery-batch.js";
+import { FATE, type DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import { joined } from "./joined-runs.js";
 import { LaneHandOut } from "./lane-hand-out.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
+import { answerLater, tookEffect, tookNoEffect } from "./lane-answers.js";
 import { laneTroubles } from "./lane-troubles.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -111,6 +112,14 @@ export class InLanes implements DeliveryOrder {
       entry.status = "burying";
       bury(entry.offset, entry.offset);
     });
+  }
+
+  repeated(batch: DeliveryBatch, first: Offset, last: Offset, owed: Confirmation): void {
+    for (let at: Offset = first; at <= last; at = offset(at + 1)) {
+      const lane = this.lanes.holder(at);
+      const entry = lane?.entries[entryIndex(lane, at)];
+      if (entry?.batch === batch && entry.status === "concluded") answerLater(entry, owed);
+    }
   }
 
   returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void {
@@ -222,10 +231,7 @@ export class InLanes implements DeliveryOrder {
       concluded.push(lane);
       entry.status = "concluded";
       entry.conclude = () => { conclude(entry, lane); };
-      if (lane.entries[0] !== entry && owed !== undefined) {
-        owed.waits++;
-        entry.owed = owed;
-      }
+      if (lane.entries[0] !== entry && owed !== undefined) answerLater(entry, owed);
     }
     for (const lane of concluded) this.settlePrefix(lane);
   }
@@ -280,11 +286,7 @@ export class InLanes implements DeliveryOrder {
     entry.conclude?.();
     const version = this.state.change();
     if (entry.status !== "blocking") this.state.noteSettled(entry.offset);
-    if (entry.owed !== undefined) {
-      entry.owed.waits--;
-      entry.owed.version = version;
-      entry.owed = undefined;
-    }
+    tookEffect(entry, version, this.state.burials.get(entry.offset));
     return entry.status === "concluded";
   }
 
@@ -326,16 +328,12 @@ export class InLanes implements DeliveryOrder {
     if (batch === undefined || positions === undefined) return;
     if (entry.status === "held") session.conclude(batch, positions, FATE.LOST, () => undefined);
     else batch.overrule(positions, FATE.LOST);
-    if (entry.owed === undefined) return;
-    const range = { first: entry.offset, last: entry.offset, batchId: batch.facts.batchId };
-    entry.owed.failures.push({ requestId: entry.owed.requestId, range, code: "LEASE_LOST" });
-    entry.owed.waits--;
-    entry.owed = undefined;
+    tookNoEffect(entry, batch.facts.batchId);
   }
 
   private takeBackFrom(lane: Lane, index: number): void {
     for (const { offset: at, batch, owed } of this.lanes.takeBack(lane, index)) {
-      if (owed !== undefined) owed.waits--;
+      for (const answer of owed) answer.waits--;
       if (batch === undefined || this.returns.has(at) || this.blocked.has(at)) continue;
       const { attempt, deliveryCount, lastReason } = batch.facts;
       this.keepReturn(at, { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined });

@@ -15,8 +15,8 @@ export interface LaneEntry {
    * letters. `blocking`: poison that stays; it is taken back in the same step.
    */
   status: "held" | "concluded" | "burying" | "blocking";
-  /** The answer that waits with it. */
-  owed: Confirmation | undefined;
+  /** The answers that wait with it: more than one when its verdict was repeated. */
+  owed: readonly Confirmation[];
   /** What its verdict does once it is first. */
   conclude: (() => void) | undefined;
 }
@@ -141,7 +141,7 @@ export class Lanes {
 
   /** A message is handed out; if it was behind, it is not any more. */
   handOut(lane: Lane, at: Offset, session: SessionState, wasBehind: boolean): LaneEntry {
-    const entry: LaneEntry = { offset: at, session, batch: undefined, status: "held", owed: undefined, conclude: undefined };
+    const entry: LaneEntry = { offset: at, session, batch: undefined, status: "held", owed: [], conclude: undefined };
     if (lane.entries.push(entry) === 1) this.handingOut++;
     this.holding.set(at, lane);
     if (wasBehind) {

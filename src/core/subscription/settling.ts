@@ -11,6 +11,8 @@ export interface SettleOutcome {
   retried(batch: DeliveryBatch, first: Offset, last: Offset, delayMs: number | undefined, reason: string): void;
   rejected(batch: DeliveryBatch, first: Offset, last: Offset, reason: string): void;
   released(batch: DeliveryBatch, first: Offset, last: Offset): void;
+  /** The same verdict as before: it stands, and is answered no sooner than the first time. */
+  repeated(batch: DeliveryBatch, first: Offset, last: Offset): void;
   /** A verdict by hand on the message that blocks its lane; false when this one blocks none. */
   retriedByHand(at: Offset, delayMs: number | undefined, reason: string): boolean;
   rejectedByHand(at: Offset, reason: string): boolean;
@@ -134,7 +136,8 @@ export class Settling {
         return;
       }
       const code = failureOf(before, fate);
-      if (code !== undefined) this.fail({ first: from, last: through, batchId }, code);
+      if (code === undefined) this.outcome.repeated(batch, from, through);
+      else this.fail({ first: from, last: through, batchId }, code);
     });
     return true;
   }
@@ -163,6 +166,7 @@ export class Settling {
     const held: { first: Offset; last: Offset }[] = [];
     batch.visit(batch.all, (first, last, before) => {
       if (before === FATE.HELD) held.push({ first, last });
+      else if (before === FATE.ACKED) this.outcome.repeated(batch, first, last);
       else if (before === FATE.LOST) this.fail({ first, last, batchId: batch.facts.batchId }, "LEASE_LOST");
     });
     for (const { first, last } of held) this.touch(batch, first, last, ack);

@@ -13,8 +13,8 @@ import { hasHistory, type Trouble } from "./trouble.js";
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
 export interface Burial {
   readonly deadLetter: DeadLetter;
-  /** The settle that waits for it. */
-  readonly owed: Confirmation | undefined;
+  /** The settles that wait for it: more than one when the verdict was repeated. */
+  readonly owed: Confirmation[];
 }
 
 /** What the machine knows, but for the order of its messages. */

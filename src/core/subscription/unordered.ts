@@ -87,6 +87,11 @@ export class Unordered implements DeliveryOrder {
   }
 
   /** Nothing waits behind it, so there is nothing to block. */
+  /** A verdict that settles has taken effect when it is given. */
+  repeated(): void {
+    return;
+  }
+
   poisoned(first: Offset, last: Offset, _owed: unknown, _poison: unknown, bury: (first: Offset, last: Offset) => void): void {
     bury(first, last);
   }

@@ -45,6 +45,7 @@ export class Verdicts {
           this.giveUp(session, batch, first, last, { reason: "MAX_ATTEMPTS", detail: reason }, owed);
         } else this.retry(batch, first, last, delayMs, reason, now, effects);
       },
+      repeated: (batch, first, last) => { this.repeat(batch, first, last, owed); },
       retriedByHand: (at, delayMs, reason) => this.retryBlocked(at, delayMs, reason, now),
       rejectedByHand: (at, reason) => this.buryBlocked(at, { reason: "REJECTED", detail: reason }, owed),
     });
@@ -107,14 +108,15 @@ export class Verdicts {
     for (const at of offsets) {
       const burial = state.burials.get(at);
       if (burial === undefined) continue;
-      const { deadLetter, owed } = burial;
+      const { deadLetter } = burial;
       state.burials.delete(at);
       this.order.buried(at);
       const version = state.change();
       this.buriedNotices.push({ version, deadLetter });
-      if (owed === undefined) continue;
-      owed.waits--;
-      owed.version = version;
+      for (const owed of burial.owed) {
+        owed.waits--;
+        owed.version = version;
+      }
     }
   }
 
@@ -134,6 +136,16 @@ export class Verdicts {
   noticeBlocked(session: SessionId, effects: Effect[]): void {
     const known = this.order.blocked?.known(this.state.durableVersion, LIMITS.blockedLanesTold) ?? [];
     for (const message of known) effects.push(blockedNotice(session, message));
+  }
+
+  /** What the first verdict waits for, its repetition waits for too: a lane, or the copy of a dead letter. */
+  private repeat(batch: DeliveryBatch, first: Offset, last: Offset, owed: Confirmation): void {
+    this.order.repeated(batch, first, last, owed);
+    for (const [at, burial] of this.state.burials) {
+      if (at < first || last < at || burial.owed.includes(owed)) continue;
+      owed.waits++;
+      burial.owed.push(owed);
+    }
   }
 
   /** Ends an attempt: the messages come again after a delay, under the next attempt number. */
@@ -170,7 +182,7 @@ export class Verdicts {
   }
 
   private buryLater(deadLetter: DeadLetter, owed: Confirmation | undefined): void {
-    this.state.burials.set(deadLetter.offset, { deadLetter, owed });
+    this.state.burials.set(deadLetter.offset, { deadLetter, owed: owed === undefined ? [] : [owed] });
     if (owed !== undefined) owed.waits++;
     this.givenUp.push(deadLetter);
   }

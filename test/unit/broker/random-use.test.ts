@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { PublishOutcome } from "../../../src/broker/api.js";
 import { EventFilter } from "../../../src/core/event-filter.js";
+import type { StoredMessage } from "../../../src/core/message-codec.js";
 import type { NewMessage } from "../../../src/core/message.js";
 import { offset } from "../../../src/core/units.js";
 import { newMessage } from "../../support/messages.js";
@@ -12,6 +13,10 @@ const RUNS = 8;
 const STEPS = 250;
 const EVENTS: readonly [string, ...string[]] = ["order.created", "order.paid", "invoice.sent", "noise"];
 const FILTERS: Readonly<Record<string, readonly string[]>> = { all: [], orders: ["order.*"], invoices: ["invoice.**"], nothing: ["elsewhere"] };
+const KEYS = ["", "a", "b", "c"] as const;
+const DEPTHS = [1, 2, 10] as const;
+/** Of this one a single session works. */
+const EXCLUSIVE = "invoices";
 const NAMES: readonly [string, ...string[]] = ["all", "orders", "invoices", "nothing"];
 
 /** A message that was sent; `offset` once its publish was accepted. */
@@ -27,12 +32,14 @@ interface Seen {
   /** Offsets whose settle was confirmed: they must never come again. */
   readonly settled: Set<number>;
   readonly sessions: { readonly session: TestSession; batchesRead: number }[];
+  /** By ordering key: the last offset whose settle was confirmed. */
+  readonly settledOfKey: Map<string, number>;
 }
 
 /** Publishes, subscribes, settles, waits and crashes at random, and checks what everybody is promised. */
 class RandomUse {
   readonly sent = new Map<string, Sent>();
-  readonly seen = new Map<string, Seen>(NAMES.map((name) => [name, { delivered: new Set(), settled: new Set(), sessions: [] }]));
+  readonly seen = new Map<string, Seen>(NAMES.map((name) => [name, { delivered: new Set(), settled: new Set(), sessions: [], settledOfKey: new Map() }]));
   crashes = 0;
   purges = 0;
   /** Nothing up to it may come any more. */
@@ -40,13 +47,16 @@ class RandomUse {
   /** Asked for, and perhaps done without an answer: nothing up to it has to come. */
   private purgeAskedThrough = 0;
   private count = 0;
+  private readonly keyAt = new Map<number, string>();
 
   constructor(
     readonly bench: Bench,
     private readonly random: SeededRandom,
+    private readonly ordering: "UNORDERED" | "ORDERED",
   ) {}
 
   async begin(): Promise<void> {
+    await this.bench.broker.createQueue({ name: "orders", ordering: this.ordering, own: {} });
     for (const name of NAMES) (await this.open(name)).lost();
   }
 
@@ -104,7 +114,7 @@ class RandomUse {
     }
     const fresh = Array.from({ length: random.between(1, 5) }, () => {
       const id = `message-${++this.count}`;
-      const entry: Sent = { message: newMessage({ event: random.pick(EVENTS), messageId: id, payload: Buffer.from(id) }), offset: undefined, refused: false };
+      const entry: Sent = { message: newMessage({ event: random.pick(EVENTS), messageId: id, payload: Buffer.from(id), orderingKey: random.pick(KEYS) }), offset: undefined, refused: false };
       this.sent.set(id, entry);
       return entry;
     });
@@ -124,7 +134,14 @@ class RandomUse {
 
   private async open(name: string): Promise<TestSession> {
     const maxMessages = this.random.between(1, 30);
-    const session = await this.bench.subscribe({ subscriber: name, events: FILTERS[name] ?? [], ackTimeoutMs: 4_000, flow: { maxMessages, maxBytes: 0, paused: false } });
+    const session = await this.bench.subscribe({
+      subscriber: name,
+      events: FILTERS[name] ?? [],
+      ackTimeoutMs: 4_000,
+      flow: { maxMessages, maxBytes: 0, paused: false },
+      maxInFlightPerLane: this.ordering === "ORDERED" ? this.random.pick(DEPTHS) : 1,
+      sharing: name === EXCLUSIVE ? "EXCLUSIVE" : "SHARED",
+    });
     this.seenBy(name).sessions.push({ session, batchesRead: 0 });
     return session;
   }
@@ -182,6 +199,7 @@ class RandomUse {
   /** Looks at everything that was heard since the last look, in order. */
   private check(): void {
     for (const [name, seen] of this.seen) {
+      const came: StoredMessage[] = [];
       const filter = EventFilter.parse(FILTERS[name] ?? []);
       for (const entry of seen.sessions) {
         const { heard } = entry.session;
@@ -196,12 +214,33 @@ class RandomUse {
             expect(seen.settled.has(message.offset), `${name} got ${message.offset} again after it was settled`).to.equal(false);
             expect(message.offset, `${name} got what was purged`).to.be.greaterThan(this.purgedThrough);
             seen.delivered.add(message.offset);
+            came.push(message);
           }
         }
         entry.batchesRead = heard.batches.length;
       }
-      for (const { session } of seen.sessions) for (const offset of session.confirmedOffsets()) seen.settled.add(offset);
+      if (this.ordering === "ORDERED") this.checkLanes(name, seen, came);
+      for (const { session } of seen.sessions) for (const offset of session.confirmedOffsets()) this.noteSettled(seen, offset);
     }
+  }
+
+  /** What came was never passed by a later one of its key: not seen before it for the first time, nor settled for certain. */
+  private checkLanes(name: string, seen: Seen, came: readonly StoredMessage[]): void {
+    const filter = EventFilter.parse(FILTERS[name] ?? []);
+    for (const { offset: at, orderingKey } of came) {
+      this.keyAt.set(at, orderingKey);
+      expect(seen.settledOfKey.get(orderingKey) ?? 0, `${name} got ${at} of key "${orderingKey}" after a later one was settled`).to.be.below(at);
+      for (const { message, offset: earlier } of this.sent.values()) {
+        if (message.orderingKey !== orderingKey || earlier === undefined || earlier >= at || earlier <= this.purgeAskedThrough || !filter.matches(message.event)) continue;
+        expect(seen.delivered.has(earlier), `${name} got ${at} before ${earlier}, both of key "${orderingKey}"`).to.equal(true);
+      }
+    }
+  }
+
+  private noteSettled(seen: Seen, at: number): void {
+    seen.settled.add(at);
+    const key = this.keyAt.get(at) ?? "";
+    seen.settledOfKey.set(key, Math.max(at, seen.settledOfKey.get(key) ?? 0));
   }
 
   private someSession(name: string): TestSession | undefined {
@@ -220,23 +259,25 @@ describe("A broker under random use and crashes", function () {
   this.timeout(60_000);
   const source = SeededRandom.fromEnvironment();
 
-  it(`keeps its promises (TIDEMARK_SEED=${source.seed})`, async () => {
-    let delivered = 0;
-    let crashes = 0;
-    let purges = 0;
-    for (let i = 0; i < RUNS; i++) {
-      const use = new RandomUse(await Bench.start({ backoffMinMs: 10, maxAttempts: 4, maxDeliveries: 5 }), source.fork());
-      await use.begin();
-      for (let step = 0; step < STEPS; step++) await use.step();
-      await use.finish();
-      use.checkNothingMissed();
-      for (const { delivered: offsets } of use.seen.values()) delivered += offsets.size;
-      crashes += use.crashes;
-      purges += use.purges;
-    }
-    // Not vacuous: much was delivered, and there were crashes and purges.
-    expect(delivered).to.be.greaterThan(RUNS * 50);
-    expect(crashes).to.be.greaterThan(0);
-    expect(purges).to.be.greaterThan(0);
-  });
+  for (const ordering of ["UNORDERED", "ORDERED"] as const) {
+    it(`keeps its promises on a queue that is ${ordering} (TIDEMARK_SEED=${source.seed})`, async () => {
+      let delivered = 0;
+      let crashes = 0;
+      let purges = 0;
+      for (let i = 0; i < RUNS; i++) {
+        const use = new RandomUse(await Bench.start({ backoffMinMs: 10, maxAttempts: 4, maxDeliveries: 5 }), source.fork(), ordering);
+        await use.begin();
+        for (let step = 0; step < STEPS; step++) await use.step();
+        await use.finish();
+        use.checkNothingMissed();
+        for (const { delivered: offsets } of use.seen.values()) delivered += offsets.size;
+        crashes += use.crashes;
+        purges += use.purges;
+      }
+      // Not vacuous: much was delivered, and there were crashes and purges.
+      expect(delivered).to.be.greaterThan(RUNS * 50);
+      expect(crashes).to.be.greaterThan(0);
+      expect(purges).to.be.greaterThan(0);
+    });
+  }
 });

@@ -91,6 +91,47 @@ describe("lanes", () => {
     ]);
   });
 
+  it("confirm an ack that is given again no sooner than the first one", () => {
+    const harness = new SubscriptionHarness(ORDERED);
+    publish(harness, 1, 1, 1);
+    harness.open("a", { maxInFlightPerLane: 3 });
+    harness.settle("a", { acks: [range(2)] }, 5n);
+    harness.settle("a", { acks: [range(2)] }, 6n);
+    harness.settle("a", { acks: [range(2, 2, 1)] }, 7n);
+    expect(confirmed(harness)).to.deep.equal([]);
+    harness.ack("a", 1);
+    expect(confirmed(harness)).to.have.members([5n, 6n, 7n]);
+    expect(codes(harness)).to.deep.equal([]);
+  });
+
+  it("drop an ack that was given twice as LEASE_LOST for both", () => {
+    const harness = new SubscriptionHarness(ORDERED);
+    publish(harness, 1, 1);
+    harness.open("a", { maxInFlightPerLane: 2 });
+    harness.settle("a", { acks: [range(2)] }, 5n);
+    harness.settle("a", { acks: [range(2)] }, 6n);
+    harness.settle("a", { retries: [{ range: range(1), delayMs: 0, reason: "" }] }, 7n);
+    expect(confirmed(harness)).to.have.members([5n, 6n, 7n]);
+    expect(codes(harness)).to.deep.equal(["LEASE_LOST", "LEASE_LOST"]);
+    expect(harness.offsetsReceived()).to.deep.equal([1, 2, 1, 2]);
+  });
+
+  it("confirm a reject that is given again when the copy is durable, also behind another message", () => {
+    const harness = new SubscriptionHarness(ORDERED);
+    harness.buriesLate = true;
+    publish(harness, 1, 1);
+    harness.open("a", { maxInFlightPerLane: 2 });
+    const reject = { rejects: [{ range: range(2), reason: "no" }] };
+    harness.settle("a", reject, 5n);
+    harness.settle("a", reject, 6n);
+    harness.ack("a", 1);
+    harness.settle("a", reject, 7n);
+    expect(confirmed(harness)).to.deep.equal([]);
+    harness.finishBurying();
+    expect(confirmed(harness)).to.have.members([5n, 6n, 7n]);
+    expect(harness.deadLetters.map(({ offset }) => offset)).to.deep.equal([2]);
+  });
+
   it("drop an ack that waited behind a message that came back, as LEASE_LOST", () => {
     const harness = new SubscriptionHarness(ORDERED);
     publish(harness, 1, 1);
