@@ -2,15 +2,21 @@ import type { OffsetRange } from "../../generated/tidemark/v1/message.js";
 import type { DeliveryRange } from "../../generated/tidemark/v1/subscribe.js";
 import { safeNumber } from "./safe-number.js";
 
-/** How many are remembered: more than a session usually holds at once. */
-const OFFSETS_MAX = 10_000;
 /** What the broker takes in `open.done`. */
 const RUNS_MAX = 1_000;
 
-/** Offsets that the application has acked and that are not known to be on disk; the newest, when there are too many. */
+interface Run {
+  first: number;
+  last: number;
+}
+
+/**
+ * Offsets that the application has acked and that are not known to be on disk, as runs: acks mostly come in order, and many
+ * of them before the broker says how far the disk is. The highest ones, when there are too many runs.
+ */
 export class FinishedOffsets {
-  /** In the order in which they were acked. */
-  private readonly offsets = new Set<number>();
+  /** Ascending, with a gap between neighbours: never across an offset that is not in here, since it may be somebody else's. */
+  private readonly runsNow: Run[] = [];
   private committed = 0;
 
   /** Everything up to it is on disk, as far as was heard. */
@@ -19,41 +25,78 @@ export class FinishedOffsets {
   }
 
   add(offset: number): void {
-    this.offsets.add(offset);
-    if (this.offsets.size <= OFFSETS_MAX) return;
-    const [oldest] = this.offsets;
-    if (oldest !== undefined) this.offsets.delete(oldest);
+    const runs = this.runsNow;
+    const newest = runs[runs.length - 1];
+    if (newest !== undefined && offset === newest.last + 1) newest.last = offset;
+    else if (newest === undefined || offset > newest.last) runs.push({ first: offset, last: offset });
+    else this.insert(offset);
+    if (runs.length > RUNS_MAX) runs.shift();
   }
 
   /** It comes again, so the ack did not hold. */
   delete(offset: number): void {
-    this.offsets.delete(offset);
+    const newest = this.runsNow[this.runsNow.length - 1];
+    // What is delivered is mostly new.
+    if (newest === undefined || offset > newest.last) return;
+    this.remove(offset, offset);
   }
 
   /** These come again, or may: the acks of them did not hold. */
   deleteRange(range: DeliveryRange): void {
     const first = safeNumber(range.first, "first");
-    const last = Math.max(first, safeNumber(range.last, "last"));
-    for (const offset of this.offsets) if (first <= offset && offset <= last) this.offsets.delete(offset);
+    this.remove(first, Math.max(first, safeNumber(range.last, "last")));
   }
 
-  /** Everything up to it is on disk. What was acked ahead of its turn may stay a while; to say it again does no harm. */
+  /** Everything up to it is on disk. */
   confirmThrough(committedOffset: bigint): void {
     this.committed = Math.max(this.committed, safeNumber(committedOffset, "committed_offset"));
-    for (const offset of this.offsets) {
-      if (offset > this.committed) return;
-      this.offsets.delete(offset);
-    }
+    this.remove(0, this.committed);
   }
 
-  /** As `open.done` takes them. Never across an offset that is not in here: that one may be somebody else's. */
+  /** As `open.done` takes them. */
   runs(): OffsetRange[] {
-    const runs: { first: bigint; last: bigint }[] = [];
-    for (const offset of [...this.offsets].sort((a, b) => a - b)) {
-      const open = runs[runs.length - 1];
-      if (open !== undefined && open.last + 1n === BigInt(offset)) open.last = BigInt(offset);
-      else runs.push({ first: BigInt(offset), last: BigInt(offset) });
+    return this.runsNow.map(({ first, last }) => ({ first: BigInt(first), last: BigInt(last) }));
+  }
+
+  /** Somewhere below the newest: joins the neighbours that it touches. */
+  private insert(offset: number): void {
+    const runs = this.runsNow;
+    const at = this.indexOf(offset);
+    const above = runs[at];
+    if (above !== undefined && above.first <= offset) return;
+    const below = runs[at - 1];
+    const touchesBelow = below?.last === offset - 1;
+    const touchesAbove = above?.first === offset + 1;
+    if (touchesBelow && touchesAbove) {
+      below.last = above.last;
+      runs.splice(at, 1);
+    } else if (touchesBelow) below.last = offset;
+    else if (touchesAbove) above.first = offset;
+    else runs.splice(at, 0, { first: offset, last: offset });
+  }
+
+  private remove(first: number, last: number): void {
+    const runs = this.runsNow;
+    const from = this.indexOf(first);
+    let through = from;
+    const left: Run[] = [];
+    for (let run = runs[through]; run !== undefined && run.first <= last; run = runs[++through]) {
+      if (run.first < first) left.push({ first: run.first, last: first - 1 });
+      if (run.last > last) left.push({ first: last + 1, last: run.last });
     }
-    return runs.slice(-RUNS_MAX);
+    if (through > from) runs.splice(from, through - from, ...left);
+  }
+
+  /** The first run that does not end before an offset. */
+  private indexOf(offset: number): number {
+    const runs = this.runsNow;
+    let low = 0;
+    let high = runs.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((runs[middle]?.last ?? Infinity) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
