@@ -27,6 +27,8 @@ const COMMIT_MIN = 3;
 const COMMIT_MAX = 30;
 const COMMIT_LIFE_MS_MAX = 4_000;
 const DRAIN_MS_MAX = 60_000;
+/** A life and the start before it take three seconds on a busy machine. */
+const RUN_MS_MAX = 5 * 60_000 + KILLS * 6_000;
 
 /** Kills the server as one of its threads enters its k-th fdatasync, without becoming its parent: the process id stays the server's own. */
 function killedInCommit(k: number): readonly string[] {
@@ -208,7 +210,7 @@ describe("a server that is killed at random", () => {
     expect(inLanes.recalls, "recalls").to.be.at.least(Math.floor(KILLS / 10));
     expect(inLanes.deepHandOuts, "hand-outs behind one in flight").to.be.at.least(3 * KILLS);
     expect(inLanes.lanesWithRedeliveries, "lanes in which a message came again").to.equal(2 * ORDERING_KEYS.length);
-  });
+  }).timeout(RUN_MS_MAX);
 
   /** How many dead letters each subscriber has, and between which numbers that must lie: confirmed rejects and rejects sent. */
   async function deadLetterBounds(stubs: Stubs, queue: string, seen: Recording, names: readonly string[]): Promise<{ name: string; stored: number; least: number; most: number }[]> {
