@@ -202,6 +202,7 @@ describe("a server that is killed at random", () => {
     expect(summary.confirmedAcks, "confirmed acks").to.be.at.least(20 * KILLS);
     expect(summary.redeliveries, "redeliveries").to.be.at.least(KILLS);
     expect(summary.countedRedeliveries, "redeliveries with a count").to.be.at.least(1);
+    expect(summary.countsOverKills + inLanes.countsOverKills, "counts that outlived a kill").to.be.at.least(Math.floor(KILLS / 10));
     expect(summary.retriedAttempts, "retried attempts").to.be.at.least(1);
     expect(inLanes.answered, "answered publishes with a key").to.be.at.least(10 * KILLS);
     expect(inLanes.confirmedAcks, "confirmed acks in lanes").to.be.at.least(10 * KILLS);

@@ -59,6 +59,8 @@ export interface HistorySummary {
   readonly deliveries: number;
   readonly redeliveries: number;
   readonly countedRedeliveries: number;
+  /** Messages that came with a count before a kill and again after it. */
+  readonly countsOverKills: number;
   readonly retriedAttempts: number;
   readonly sessions: number;
   readonly kills: number;
@@ -72,7 +74,7 @@ export interface HistorySummary {
 
 /** Counts what happened; says nothing about whether it was right. */
 export function summarize(history: readonly HistoryEvent[]): HistorySummary {
-  const handedOut = new Set<string>();
+  const handedOut = new Map<string, { readonly deliveryCount: number; readonly kills: number }>();
   const subscriberOf = new Map<string, string>();
   const answeredKeys = new Set<string>();
   const acks = new Map<string, number>();
@@ -83,6 +85,7 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
     deliveries: 0,
     redeliveries: 0,
     countedRedeliveries: 0,
+    countsOverKills: 0,
     retriedAttempts: 0,
     sessions: 0,
     kills: 0,
@@ -107,10 +110,12 @@ export function summarize(history: readonly HistoryEvent[]): HistorySummary {
       case "delivered": {
         const hand = `${subscriberOf.get(event.session) ?? ""} ${event.offset}`;
         summary.deliveries++;
-        if (handedOut.has(hand)) summary.redeliveries++;
+        const before = handedOut.get(hand);
+        if (before !== undefined) summary.redeliveries++;
+        if (before !== undefined && before.deliveryCount > 1 && before.kills < summary.kills) summary.countsOverKills++;
         if (event.deliveryCount > 1) summary.countedRedeliveries++;
         if (event.attempt > 1) summary.retriedAttempts++;
-        handedOut.add(hand);
+        handedOut.set(hand, { deliveryCount: event.deliveryCount, kills: summary.kills });
         break;
       }
       case "settle_sent":
