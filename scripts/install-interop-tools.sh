@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts the foreign clients of `npm run test:interop` into .cache/interop: grpcurl (needs Go) and Python's grpcio (needs
-# Python 3.9 or newer with venv). Installs zsh and fish where they are missing, as root on Debian; nothing else outside the
-# checkout is touched. A second run finds everything in place.
+# Python 3.9 or newer with venv). Installs zsh, fish and promtool where they are missing, as root on Debian; nothing else
+# outside the checkout is touched. A second run finds everything in place.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,14 +23,16 @@ if ! "$place/python/bin/python" -c "import grpc, sys; sys.exit(grpc.__version__ 
   "$place/python/bin/pip" install --quiet --disable-pip-version-check "grpcio==$grpcio_version" "grpcio-tools==$grpcio_version"
 fi
 
-for shell in zsh fish; do
-  command -v "$shell" >/dev/null && continue
+# A command, and the package of Debian that has it.
+for tool in zsh:zsh fish:fish promtool:prometheus; do
+  command -v "${tool%%:*}" >/dev/null && continue
+  package="${tool#*:}"
   # Only where that asks nobody: as root on Debian and its kin.
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "completion is tested in $shell: install it (Debian: apt-get install $shell), then run this again" >&2
+    echo "the suite needs ${tool%%:*}: install it (Debian: apt-get install $package), then run this again" >&2
     exit 1
   fi
-  apt-get install --yes --quiet "$shell" >/dev/null || { apt-get update --quiet >/dev/null && apt-get install --yes --quiet "$shell" >/dev/null; }
+  apt-get install --yes --quiet "$package" >/dev/null || { apt-get update --quiet >/dev/null && apt-get install --yes --quiet "$package" >/dev/null; }
 done
 
 echo "interop tools are in $place"
