@@ -60,6 +60,8 @@ export interface DeliveryOrder {
   handOut(now: MonotonicMs, effects: Effect[]): void;
   /** A verdict on messages of this batch was given again: it is answered when the first one is, if that still waits. */
   repeated(batch: DeliveryBatch, first: Offset, last: Offset, owed: Confirmation): void;
+  /** A cumulative ack covers verdicts of this session's batches through this one: it is answered when those are that still wait. */
+  repeatedThrough(session: SessionState, batchId: number, owed: Confirmation): void;
   /** Acked by a settle that is owed an answer, or taken by a transport that is owed none. */
   acked(first: Offset, last: Offset, owed: Confirmation | undefined): void;
   /** Rejected. `bury` sends a stretch to the dead letters, now or when its place allows. */

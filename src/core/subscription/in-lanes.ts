@@ -122,6 +122,10 @@ export class InLanes implements DeliveryOrder {
     }
   }
 
+  repeatedThrough(session: SessionState, batchId: number, owed: Confirmation): void {
+    for (const entry of this.lanes.waitingThrough(session, batchId)) answerLater(entry, owed);
+  }
+
   returned(first: Offset, last: Offset, how: Return, effects: Effect[]): void {
     const recall: { session: SessionState; runs: DeliveryRun[]; cause: DeliveryCause }[] = [];
     for (let at: Offset = first; at <= last; at = offset(at + 1)) {

@@ -115,6 +115,16 @@ export class Lanes {
     return this.holding.get(at);
   }
 
+  /** What a session has concluded in its batches through this one, and what waits for a message before it in its lane. */
+  *waitingThrough(session: SessionState, batchId: number): Iterable<LaneEntry> {
+    // A verdict on the only message of a lane never waits.
+    if (session.laneDepth === 1) return;
+    for (const { entries } of this.lanes.values()) {
+      if (entries.length === 1 || entries[0]?.session !== session) continue;
+      for (const entry of entries) if (entry.status === "concluded" && (entry.batch?.facts.batchId ?? Infinity) <= batchId) yield entry;
+    }
+  }
+
   /** The first message that any lane has not settled; undefined when there is none. */
   get first(): Offset | undefined {
     for (let top = this.firsts.peek(); top !== undefined; top = this.firsts.peek()) {

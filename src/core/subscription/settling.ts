@@ -13,6 +13,8 @@ export interface SettleOutcome {
   released(batch: DeliveryBatch, first: Offset, last: Offset): void;
   /** The same verdict as before: it stands, and is answered no sooner than the first time. */
   repeated(batch: DeliveryBatch, first: Offset, last: Offset): void;
+  /** A cumulative ack through a batch: answered no sooner than the verdicts before it that it covers. */
+  repeatedThrough(batchId: number): void;
   /** A verdict by hand on the message that blocks its lane; false when this one blocks none. */
   retriedByHand(at: Offset, delayMs: number | undefined, reason: string): boolean;
   rejectedByHand(at: Offset, reason: string): boolean;
@@ -159,6 +161,7 @@ export class Settling {
       else this.ackReceived(batch, ack);
     }
     this.session.ackedThrough = Math.max(this.session.ackedThrough, batchId);
+    this.outcome.repeatedThrough(batchId);
   }
 
   /** Acks what a partly settled batch still holds; its other verdicts stand, and only a lost lease is a failure. */

@@ -86,12 +86,17 @@ export class Unordered implements DeliveryOrder {
     bury(first, last);
   }
 
-  /** Nothing waits behind it, so there is nothing to block. */
   /** A verdict that settles has taken effect when it is given. */
   repeated(): void {
     return;
   }
 
+  /** See `repeated`. */
+  repeatedThrough(): void {
+    return;
+  }
+
+  /** Nothing waits behind it, so there is nothing to block. */
   poisoned(first: Offset, last: Offset, _owed: unknown, _poison: unknown, bury: (first: Offset, last: Offset) => void): void {
     bury(first, last);
   }

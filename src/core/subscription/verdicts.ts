@@ -46,6 +46,7 @@ export class Verdicts {
         } else this.retry(batch, first, last, delayMs, reason, now, effects);
       },
       repeated: (batch, first, last) => { this.repeat(batch, first, last, owed); },
+      repeatedThrough: (batchId) => { order.repeatedThrough(session, batchId, owed); },
       retriedByHand: (at, delayMs, reason) => this.retryBlocked(at, delayMs, reason, now),
       rejectedByHand: (at, reason) => this.buryBlocked(at, { reason: "REJECTED", detail: reason }, owed),
     });

@@ -132,6 +132,21 @@ describe("lanes", () => {
     expect(harness.deadLetters.map(({ offset }) => offset)).to.deep.equal([2]);
   });
 
+  it("confirm a cumulative ack no sooner than the ones before it, which it covers", () => {
+    const harness = new SubscriptionHarness(ORDERED);
+    harness.buriesLate = true;
+    publish(harness, 1, 1, 2);
+    harness.open("a", { maxInFlightPerLane: 2, maxBatchMessages: 2 });
+    harness.settle("a", { rejects: [{ range: range(1), reason: "no" }] }, 4n);
+    harness.settle("a", { ackThroughBatchId: 1 }, 5n);
+    harness.settle("a", { ackThroughBatchId: 1 }, 6n);
+    harness.settle("a", { ackThroughBatchId: 2 }, 7n);
+    expect(confirmed(harness)).to.deep.equal([]);
+    harness.finishBurying();
+    expect(confirmed(harness)).to.have.members([4n, 5n, 6n, 7n]);
+    expect(codes(harness)).to.deep.equal([]);
+  });
+
   it("drop an ack that waited behind a message that came back, as LEASE_LOST", () => {
     const harness = new SubscriptionHarness(ORDERED);
     publish(harness, 1, 1);
