@@ -27,12 +27,20 @@ export function positiveInteger(text: string): number {
 
 const MS_OF: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** A time with its unit, in milliseconds. */
-export function durationMs(text: string, minMs: number, maxMs: number): number {
+/** A time with its unit, in milliseconds. Without bounds, where the broker judges it. */
+export function durationMs(text: string, minMs = 0, maxMs = Number.MAX_SAFE_INTEGER): number {
   const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
   const ms = Number(number) * (MS_OF[unit] ?? NaN);
-  if (!(ms >= minMs && ms <= maxMs)) throw new InvalidArgumentError(`It must be a time with its unit, such as 500ms, 2s or 1m, from ${minMs} ms to ${maxMs} ms.`);
+  const bounds = maxMs === Number.MAX_SAFE_INTEGER ? "" : `, from ${minMs} ms to ${maxMs} ms`;
+  if (!(ms >= minMs && ms <= maxMs)) throw new InvalidArgumentError(`It must be a time with its unit, such as 500ms, 2s or 1m${bounds}.`);
   return ms;
+}
+
+/** A number above 0, as an option's value. */
+export function positiveNumber(text: string): number {
+  const number = Number(text);
+  if (!/^[0-9]+(\.[0-9]+)?$/.test(text) || !(number > 0 && number < Infinity)) throw new InvalidArgumentError("It must be a number above 0, such as 1.5.");
+  return number;
 }
 
 /** Where to begin: by name, or at the first offset that is wanted. */

@@ -35,6 +35,19 @@ export function timeOfDay(time: Date | undefined): string {
   return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
+const TIME_UNITS = [
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1_000, "s"],
+] as const;
+
+/** A time exactly, as a flag takes it, in the largest unit that leaves a whole number: "12h", "90s", "1500ms". */
+export function durationText(ms: number): string {
+  if (ms === 0) return "0s";
+  const [size, unit] = TIME_UNITS.find(([each]) => ms % each === 0) ?? [1, "ms"];
+  return `${ms / size}${unit}`;
+}
+
 const AGE_UNITS = [
   [86_400, "d"],
   [3_600, "h"],

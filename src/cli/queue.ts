@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import type { PurgedQueue, QueueInfo, TidemarkClient } from "../client/index.js";
+import type { PurgedQueue, QueueInfo, QueueOptions, TidemarkClient } from "../client/index.js";
 import { positiveInteger } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
 import { confirm, type ConfirmationFlags } from "./confirmation.js";
+import { UsageError } from "./failure.js";
 import { type Listing, writeList } from "./listing.js";
 import type { Output } from "./output.js";
 import { bytesText, counted, countText, timeText } from "./quantity.js";
+import { addChangeFlags, addSettingFlags, type QueueSettingFlags, settingDetails, settingsJson, settingsSaid } from "./queue-settings.js";
 import { detailLines } from "./table.js";
 
 const EXAMPLES = `
@@ -13,13 +15,30 @@ Examples:
   tidemark queue list
   tidemark queue create payments --ordered            messages of one key are done one after the other
   tidemark queue show payments
+  tidemark queue update payments --ack-timeout 30s    what its subscribers inherit, from now on
   tidemark queue purge payments --through 4200        drop what is there up to that message
   tidemark queue delete payments --yes
   tidemark queue list --json | jq -r 'select(.message_count > 0).name'`;
 
-/** `tidemark queue`: lists, shows, makes and deletes queues. */
+const CREATE_EXAMPLES = `
+Examples:
+  tidemark queue create orders
+  tidemark queue create payments --ordered --on-poison block-lane --max-attempts 5
+  tidemark queue create mails --ack-timeout 2m --backoff-min 1s --backoff-max 10m
+
+A setting that is left out comes from the server.`;
+
+const UPDATE_EXAMPLES = `
+Examples:
+  tidemark queue update orders --ack-timeout 30s --max-attempts 5
+  tidemark queue update payments --on-poison dead-letter        move what blocks lanes to the dead letters
+  tidemark queue update orders --ack-timeout inherit            back to what the server has
+
+Each setting takes "inherit". Subscribers have a change at once; leases and windows of open streams stay as they are.`;
+
+/** `tidemark queue`: lists, shows, makes, changes and deletes queues. */
 export function addQueue(program: Command): void {
-  const queue = program.command("queue").summary("list, show, create, purge and delete queues").description("Look at queues, make, purge and delete them.").addHelpText("after", EXAMPLES);
+  const queue = program.command("queue").summary("list, show, create, update, purge and delete queues").description("Look at queues, make, change, purge and delete them.").addHelpText("after", EXAMPLES);
   queue
     .command("list")
     .summary("all queues with what is in them")
@@ -31,19 +50,8 @@ export function addQueue(program: Command): void {
     .description("Show one queue.")
     .argument("<queue>", "the queue")
     .action((name: string, _flags: object, command: Command) => withBroker(command, async (client, output) => showQueue(output, await client.admin.queue(name))));
-  queue
-    .command("create")
-    .summary("make a queue")
-    .description("Make a queue. One that is there with the same ordering is left as it is, which is no failure.")
-    .argument("<name>", "up to 128 letters, digits, dots, underscores and hyphens")
-    .option("--ordered", "keep the order of messages with the same key, through retries and parallel clients; never changes")
-    .action((name: string, flags: { ordered?: boolean }, command: Command) =>
-      withBroker(command, async (client, output) => {
-        const made = await client.admin.createQueue(name, { ordered: flags.ordered === true });
-        const { paint } = output;
-        await output.line(output.isTerminal ? `${paint("good", "✔")} ${paint("strong", made.name)}  ${paint("dim", made.ordering.toLowerCase())}` : JSON.stringify(queueJson(made)));
-      }),
-    );
+  addCreate(queue);
+  addUpdate(queue);
   queue
     .command("purge")
     .summary("drop the messages of a queue, settled or not")
@@ -60,6 +68,42 @@ export function addQueue(program: Command): void {
     .argument("<queue>", "the queue")
     .option("-y, --yes", "do not ask")
     .action((name: string, flags: ConfirmationFlags, command: Command) => withBroker(command, (client, output) => deleteQueue(client, output, name, flags)));
+}
+
+function addCreate(queue: Command): void {
+  const create = queue
+    .command("create")
+    .summary("make a queue")
+    .description("Make a queue. One that is there with the same ordering and settings is left as it is, which is no failure.")
+    .argument("<name>", "up to 128 letters, digits, dots, underscores and hyphens")
+    .option("--ordered", "keep the order of messages with the same key, through retries and parallel clients; never changes");
+  addSettingFlags(create)
+    .addHelpText("after", CREATE_EXAMPLES)
+    .action((name: string, flags: QueueSettingFlags & { ordered?: boolean }, command: Command) =>
+      withBroker(command, async (client, output) => sayDone(output, await client.admin.createQueue(name, { ...(settingsSaid(flags) as QueueOptions), ordered: flags.ordered === true }))),
+    );
+}
+
+function addUpdate(queue: Command): void {
+  const update = queue
+    .command("update")
+    .summary("change the settings of a queue")
+    .description("Change settings of a queue while it is in use. What is not named stays as it is.")
+    .argument("<queue>", "the queue");
+  addChangeFlags(update)
+    .addHelpText("after", UPDATE_EXAMPLES)
+    .action((name: string, flags: QueueSettingFlags, command: Command) => {
+      const changes = settingsSaid(flags);
+      if (Object.keys(changes).length === 0) throw new UsageError(`nothing to change: name a setting, such as --ack-timeout 30s; "tidemark queue update --help" shows them all`);
+      return withBroker(command, async (client, output) => sayDone(output, await client.admin.updateQueue(name, changes)));
+    });
+}
+
+/** A queue that was made or changed, in one line. */
+async function sayDone(output: Output, queue: QueueInfo): Promise<void> {
+  const { paint } = output;
+  const facts = [queue.ordering.toLowerCase(), ...settingDetails(queue.settings).map((detail) => detail.join(" "))];
+  await output.line(output.isTerminal ? `${paint("good", "✔")} ${paint("strong", queue.name)}  ${paint("dim", facts.join(", "))}` : JSON.stringify(queueJson(queue)));
 }
 
 interface PurgeFlags extends ConfirmationFlags {
@@ -127,6 +171,7 @@ async function showQueue(output: Output, queue: QueueInfo): Promise<void> {
     ["subscribers", countText(queue.subscriberCount)],
     ["clients", countText(queue.clientCount)],
     ["durability", queue.durability.toLowerCase()],
+    ...settingDetails(queue.settings),
     ["made", timeText(queue.createTime)],
   ];
   return output.line(detailLines(details, paint).join("\n"));
@@ -145,5 +190,6 @@ function queueJson(queue: QueueInfo): object {
     subscriber_count: queue.subscriberCount,
     client_count: queue.clientCount,
     durability: queue.durability,
+    settings: settingsJson(queue.settings),
   };
 }

@@ -5,6 +5,7 @@ import { confirm, type ConfirmationFlags } from "./confirmation.js";
 import { type Listing, writeList } from "./listing.js";
 import type { Output } from "./output.js";
 import { counted, countText, timeText } from "./quantity.js";
+import { settingDetails, settingsJson } from "./queue-settings.js";
 import { detailLines } from "./table.js";
 
 const EXAMPLES = `
@@ -70,6 +71,7 @@ const SUBSCRIBERS: Listing<SubscriberInfo> = {
     { title: "IN FLIGHT", align: "right", text: ({ inFlightCount }) => countText(inFlightCount) },
     { title: "RETRYING", align: "right", text: ({ waitingRetryCount }) => countText(waitingRetryCount) },
     { title: "DEAD", align: "right", text: ({ deadLetterCount }) => countText(deadLetterCount) },
+    { title: "BLOCKED", align: "right", text: ({ blockedLaneCount }) => countText(blockedLaneCount) },
     { title: "CLIENTS", align: "right", text: ({ clientCount }) => countText(clientCount) },
     { title: "EVENTS", tone: "name", text: ({ events }) => eventsText(events) },
   ],
@@ -88,9 +90,9 @@ async function showSubscriber(output: Output, subscriber: SubscriberInfo): Promi
     ["in flight", countText(subscriber.inFlightCount)],
     ["retrying", countText(subscriber.waitingRetryCount)],
     ["dead letters", countText(subscriber.deadLetterCount)],
+    ["blocked lanes", countText(subscriber.blockedLaneCount)],
     ["clients", countText(subscriber.clientCount)],
-    ["ack timeout", `${subscriber.ackTimeoutMs / 1_000} s`],
-    ["max attempts", countText(subscriber.maxAttempts)],
+    ...settingDetails(subscriber.effectiveSettings),
     ["made", timeText(subscriber.createTime)],
   ];
   return output.line(detailLines(details, paint).join("\n"));
@@ -108,7 +110,7 @@ function subscriberJson(subscriber: SubscriberInfo): object {
     waiting_retry_count: subscriber.waitingRetryCount,
     dead_letter_count: subscriber.deadLetterCount,
     client_count: subscriber.clientCount,
-    ack_timeout_ms: subscriber.ackTimeoutMs,
-    max_attempts: subscriber.maxAttempts,
+    blocked_lane_count: subscriber.blockedLaneCount,
+    effective_settings: settingsJson(subscriber.effectiveSettings),
   };
 }

@@ -13,8 +13,8 @@ import type {
   ListSubscribersResponse,
   PeekMessagesResponse,
   PurgeQueueResponse,
+  UpdateQueueResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
-import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
 import { type ClientEvent, watchClients, type WatchOptions } from "./client-watch.js";
 import type { Connection } from "./connection.js";
@@ -23,6 +23,7 @@ import { type EventInfo, eventInfo } from "./event-info.js";
 import { pages } from "./pages.js";
 import { peekMessages, type PeekOptions } from "./peek.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
+import { newQueue, type QueueChanges, type QueueSettings, queueUpdate } from "./queue-settings.js";
 import { safeNumber } from "./safe-number.js";
 import { type ServerInfo, serverInfo } from "./server-info.js";
 import type { StoredMessage } from "./stored-message.js";
@@ -31,7 +32,7 @@ import { TidemarkError } from "./tidemark-error.js";
 import { unaryCall } from "./unary-call.js";
 
 /** What a queue is made with; whatever is left out is the broker's default. */
-export interface QueueOptions {
+export interface QueueOptions extends QueueSettings {
   /** True: messages of one ordering key are done one after the other. Never changes afterwards. Default: false. */
   readonly ordered?: boolean;
 }
@@ -67,10 +68,30 @@ export class Admin {
     private readonly closed: AbortSignal,
   ) {}
 
-  /** Makes a queue. Made before with the same options it is answered as it is; with others it is refused with QUEUE_EXISTS. */
+  /**
+   * Makes a queue. Made before with the same options it is answered as it is, and a setting that is left out makes no claim; with
+   * other options it is refused with QUEUE_EXISTS. Rejects with INVALID_FIELD for a setting out of its range, and with
+   * ORDERED_QUEUE_REQUIRED for lanes to block where there are none.
+   */
   async createQueue(name: string, options: QueueOptions = {}): Promise<QueueInfo> {
-    const queue = Queue.create({ name, ordering: options.ordered === true ? Ordering.ORDERED : Ordering.UNORDERED });
+    const queue = newQueue(name, options.ordered === true, options);
     const response = await unaryCall<CreateQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.createQueue({ queue }, done));
+    return queueInfo(present(response.queue, "queue"));
+  }
+
+  /**
+   * Changes settings of a queue while it is in use: subscribers have them at once. The lease and the window of an open stream stay
+   * what they were. Rejects with INVALID_FIELD, ORDERED_QUEUE_REQUIRED or QUEUE_ID_MISMATCH.
+   *
+   *     await client.admin.updateQueue("orders", { ackTimeoutMs: 30_000, maxAttempts: "inherit" });
+   *
+   * @param changes what is left out stays as it is; `"inherit"` goes back to the server's
+   * @param queueId the incarnation that is meant. Default: any
+   * @returns the queue as it is then
+   */
+  async updateQueue(name: string, changes: QueueChanges, queueId = ""): Promise<QueueInfo> {
+    const request = queueUpdate(name, queueId, changes);
+    const response = await unaryCall<UpdateQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.updateQueue(request, done));
     return queueInfo(present(response.queue, "queue"));
   }
 

@@ -1,6 +1,7 @@
 import { Durability } from "../../generated/tidemark/v1/message.js";
 import { Ordering, type Queue } from "../../generated/tidemark/v1/queue.js";
 import { enumName } from "./enum-name.js";
+import { type QueueSettings, settingsOfQueue } from "./queue-settings.js";
 import { safeNumber } from "./safe-number.js";
 import { timestampToDate } from "./wire-time.js";
 
@@ -30,6 +31,8 @@ export interface QueueInfo {
   readonly lastPublishTime: Date | undefined;
   /** What an answer is worth: "FSYNC", "QUORUM" or "MEMORY". */
   readonly durability: string;
+  /** What the queue sets itself; what it leaves out, it and its subscribers have from the server. */
+  readonly settings: QueueSettings;
 }
 
 export function queueInfo(queue: Queue): QueueInfo {
@@ -47,5 +50,6 @@ export function queueInfo(queue: Queue): QueueInfo {
     deadLetterCount: safeNumber(queue.deadLetterCount, "dead_letter_count"),
     lastPublishTime: queue.lastPublishTime === undefined ? undefined : timestampToDate(queue.lastPublishTime),
     durability: enumName(Durability, queue.durability),
+    settings: settingsOfQueue(queue),
   };
 }

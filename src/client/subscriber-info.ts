@@ -1,6 +1,7 @@
 import type { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
+import { settingsOfSubscriber, type SubscriberSettings } from "./queue-settings.js";
 import { safeNumber } from "./safe-number.js";
-import { durationToMs, timestampToDate } from "./wire-time.js";
+import { timestampToDate } from "./wire-time.js";
 
 /** A durable subscriber as it was when the broker answered. */
 export interface SubscriberInfo {
@@ -21,14 +22,13 @@ export interface SubscriberInfo {
   readonly deadLetterCount: number;
   /** Its open sessions. */
   readonly clientCount: number;
-  /** How long a delivery may go without a verdict; 0 if the broker did not say. */
-  readonly ackTimeoutMs: number;
-  /** The retry of which attempt makes a dead letter; 0 if the broker did not say. */
-  readonly maxAttempts: number;
+  /** Lanes that stand still behind a message that needs a decision; 0 where poison becomes a dead letter. */
+  readonly blockedLaneCount: number;
+  /** What holds for it, after inheritance: everything is there that the broker knows. */
+  readonly effectiveSettings: SubscriberSettings;
 }
 
 export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
-  const settings = subscriber.effectiveSettings;
   return {
     queue: subscriber.queue,
     name: subscriber.name,
@@ -40,7 +40,7 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     waitingRetryCount: safeNumber(subscriber.waitingRetryCount, "waiting_retry_count"),
     deadLetterCount: safeNumber(subscriber.deadLetterCount, "dead_letter_count"),
     clientCount: subscriber.clientCount,
-    ackTimeoutMs: settings?.ackTimeout === undefined ? 0 : durationToMs(settings.ackTimeout),
-    maxAttempts: settings?.maxAttempts ?? 0,
+    blockedLaneCount: safeNumber(subscriber.blockedLaneCount, "blocked_lane_count"),
+    effectiveSettings: settingsOfSubscriber(subscriber.effectiveSettings),
   };
 }

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { Sharing } from "../../generated/tidemark/v1/subscribe.js";
 import { CliRun, type Ended } from "../support/cli-run.js";
 import { until, within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
@@ -45,6 +46,85 @@ describe("the commands that look after a broker", function () {
     expect(other.err).to.match(/^tidemark: .*orders.*UNORDERED.*\(QUEUE_EXISTS\)\n$/);
   });
 
+  it("makes a queue with settings, shows them, changes some and has others inherited again", async () => {
+    const made = (await rows("queue", "create", "payments", "--ordered", "--ack-timeout", "30s", "--on-poison", "block-lane", "--backoff-max", "2m", "--dedup-window", "0s", "--window-bytes", "70000"))[0];
+    const settings = { ack_timeout_ms: 30_000, on_poison: "BLOCK_LANE", backoff_max_ms: 120_000, window_bytes: 70_000, dedup_window_ms: 0 };
+    expect(made?.settings).to.deep.equal(settings);
+    expect(await rows("queue", "show", "payments")).to.deep.equal([made]);
+    expect(await rows("queue", "create", "payments", "--ordered"), "no claim on settings").to.deep.equal([made]);
+    expect((await tidemark("queue", "create", "payments", "--ordered", "--ack-timeout", "5s")).err).to.match(/ack_timeout is 30000, not 5000.*\(QUEUE_EXISTS\)\n$/);
+
+    const changed = (await rows("queue", "update", "payments", "--ack-timeout", "500ms", "--backoff-max", "inherit", "--max-attempts", "3"))[0];
+    const { backoff_max_ms: inherited, ...kept } = settings;
+    expect(changed?.settings).to.deep.equal({ ...kept, ack_timeout_ms: 500, max_attempts: 3 });
+    expect(await rows("queue", "show", "payments")).to.deep.equal([changed]);
+    await rows("publish", "payments", "card.charged", "x");
+    await rows("subscribe", "payments", "--subscriber", "billing", "--count", "1");
+    const [billing] = await rows("subscriber", "show", "payments", "billing");
+    expect(billing?.effective_settings).to.deep.equal({
+      ...{ ack_timeout_ms: 500, max_attempts: 3, max_deliveries: 20, on_poison: "BLOCK_LANE", backoff_min_ms: 100, backoff_max_ms: 60_000, backoff_factor: 2 },
+      ...{ max_unsettled: 10_000, window_messages: 1_000, window_bytes: 70_000 },
+    });
+    expect(inherited).to.equal(120_000);
+    expect(await rows("subscriber", "list", "payments")).to.deep.equal([billing]);
+    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--dedup-window", "--dedup-ids"];
+    expect((await rows("queue", "update", "payments", ...all.flatMap((flag) => [flag, "inherit"])))[0]?.settings).to.deep.equal({});
+  });
+
+  it("says which setting cannot be, and what could", async () => {
+    await rows("queue", "create", "orders");
+    const [before] = await rows("queue", "show", "orders");
+    const usage: [string[], RegExp][] = [
+      [[], /^tidemark: nothing to change: name a setting, such as --ack-timeout 30s; "tidemark queue update --help" shows them all\n$/],
+      [["--ack-timeout", "30"], /--ack-timeout <time>' argument '30' is invalid\. It must be a time with its unit, .*inherit/],
+      [["--max-attempts", "0"], /--max-attempts <count>' argument '0' is invalid\. It must be a whole number from 1/],
+      [["--on-poison", "drop"], /Allowed choices are dead-letter, block-lane, inherit\./],
+    ];
+    for (const [flags, err] of usage) {
+      const ended = await tidemark("queue", "update", "orders", ...flags);
+      expect(ended, flags.join(" ")).to.include({ code: 2, out: "" });
+      expect(ended.err).to.match(err);
+    }
+    expect(await tidemark("queue", "create", "new", "--ack-timeout", "inherit")).to.include({ code: 2, out: "" });
+    const refused: [string[], RegExp][] = [
+      [["update", "orders", "--ack-timeout", "10ms"], /subscriber_defaults\.ack_timeout .*allowed: 100 ms to 43200000 ms \(INVALID_FIELD\)\n$/],
+      [["update", "orders", "--backoff-factor", "99"], /subscriber_defaults\.backoff\.factor is "99"; allowed: 1 to 10 \(INVALID_FIELD\)\n$/],
+      [["update", "orders", "--backoff-max", "50ms"], /backoff\.max_delay is "50 ms"; allowed: at least the min_delay of 100 ms \(INVALID_FIELD\)\n$/],
+      [["update", "orders", "--max-attempts", "5000000000"], /maxAttempts is 5000000000; allowed: .* \(INVALID_FIELD\)\n$/],
+      [["create", "new", "--dedup-ids", "10000001"], /dedup_ids_max is "10000001"; allowed: 0 to 10000000 \(INVALID_FIELD\)\n$/],
+      [["update", "orders", "--on-poison", "block-lane"], /orders is UNORDERED and has no lanes to block: .*\(ORDERED_QUEUE_REQUIRED\)\n$/],
+      [["create", "new", "--on-poison", "block-lane"], /\(ORDERED_QUEUE_REQUIRED\)\n$/],
+      [["update", "nowhere", "--max-attempts", "3"], /^tidemark: there is no queue nowhere: .*"tidemark queue list"/],
+    ];
+    for (const [args, err] of refused) {
+      const ended = await tidemark("queue", ...args);
+      expect(ended, args.join(" ")).to.include({ code: 1, out: "" });
+      expect(ended.err).to.match(err);
+    }
+    expect(await rows("queue", "list")).to.deep.equal([before]);
+  });
+
+  it("counts the lanes that are blocked; whoever decides on an exclusive subscriber stands by, and an update frees the rest", async () => {
+    await rows("queue", "create", "payments", "--ordered", "--on-poison", "block-lane", "--max-attempts", "1");
+    const stubs = await server.connect();
+    for (const orderingKey of ["ada", "bob"]) await stubs.publish("payments", { event: "card.charged", orderingKey });
+    const session = { queue: "payments", subscriber: "billing", sharing: Sharing.EXCLUSIVE };
+    const worker = stubs.subscribe(session);
+    const [first, second] = await worker.receive(2);
+    const byHand = (offset: bigint): { range: { first: bigint; last: bigint; batchId: bigint }; reason: string } => ({ range: { first: offset, last: 0n, batchId: 0n }, reason: "card service is down" });
+    await worker.settle({ retries: [first, second].map((delivery) => ({ ...byHand(delivery?.offset ?? 0n), range: { first: delivery?.offset ?? 0n, last: 0n, batchId: delivery?.batchId ?? 0n }, delay: undefined })) });
+    const counts = async (): Promise<unknown[]> => (await rows("subscriber", "list", "payments")).map(({ blocked_lane_count: blocked, dead_letter_count: dead }) => [blocked, dead]);
+    expect(await counts()).to.deep.equal([[2, 0]]);
+
+    const operator = stubs.subscribe({ ...session, flow: { maxMessages: 0, maxBytes: 0n, paused: true } });
+    expect(await operator.next("opened")).to.include({ standby: true });
+    expect((await operator.settle({ rejects: [byHand(1n)] })).failures).to.deep.equal([]);
+    expect(await counts()).to.deep.equal([[1, 1]]);
+    await rows("queue", "update", "payments", "--on-poison", "dead-letter");
+    await until("the other lane is free", DEADLINE_MS, async () => String(await counts()) === "0,2");
+    await Promise.all([operator.cancel(), worker.cancel()]);
+  });
+
   it("deletes nothing where nobody can be asked, unless --yes says so", async () => {
     await rows("publish", "orders", "order.created", "x");
     await rows("subscribe", "orders", "--subscriber", "billing", "--count", "1", "--no-ack");
@@ -89,7 +169,7 @@ describe("the commands that look after a broker", function () {
   it("shows how far a subscriber is, and who is connected for it", async () => {
     for (const event of ["order.created", "order.paid", "stock.low"]) await rows("publish", "orders", event, "x");
     await rows("subscribe", "orders", "order.*", "--subscriber", "billing", "--count", "1");
-    expect((await rows("subscriber", "show", "orders", "billing"))[0]).to.deep.include({ name: "billing", queue: "orders", events: ["order.*"], committed_offset: 1, in_flight_count: 0, client_count: 0, max_attempts: 10 });
+    expect((await rows("subscriber", "show", "orders", "billing"))[0]).to.deep.include({ name: "billing", queue: "orders", events: ["order.*"], committed_offset: 1, in_flight_count: 0, client_count: 0, blocked_lane_count: 0 });
     const run = start(["subscribe", "orders", "--subscriber", "audit"]);
     try {
       // What billing has acked may be gone by now.

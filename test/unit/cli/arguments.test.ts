@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { InvalidArgumentError } from "commander";
-import { brokerAddress, durationMs, fromPosition, headerPair, positiveInteger } from "../../../src/cli/arguments.js";
+import { brokerAddress, durationMs, fromPosition, headerPair, positiveInteger, positiveNumber } from "../../../src/cli/arguments.js";
 import { paintFor } from "../../../src/cli/terminal.js";
 
 describe("arguments", () => {
@@ -22,6 +22,17 @@ describe("arguments", () => {
     const cases: readonly (readonly [string, number])[] = [["500ms", 500], ["2s", 2_000], ["1.5s", 1_500], ["1m", 60_000], ["1h", 3_600_000]];
     for (const [text, ms] of cases) expect(durationMs(text, 500, 3_600_000), text).to.equal(ms);
     for (const text of ["", "2", "s", "-1s", "1e3ms", "499ms", "2h", "2 s"]) expect(() => durationMs(text, 500, 3_600_000), text).to.throw(InvalidArgumentError);
+  });
+
+  it("takes any time where there are no bounds, and names none when it is no time", () => {
+    expect(durationMs("0s")).to.equal(0);
+    expect(durationMs("9999h")).to.equal(9_999 * 3_600_000);
+    expect(() => durationMs("10")).to.throw(InvalidArgumentError, /such as 500ms, 2s or 1m\.$/);
+  });
+
+  it("takes a number with or without a fraction, above 0", () => {
+    expect([positiveNumber("2"), positiveNumber("1.5")]).to.deep.equal([2, 1.5]);
+    for (const text of ["", "0", "0.0", "-1", "1e3", ".5", "1.", "NaN", "9".repeat(400)]) expect(() => positiveNumber(text), text).to.throw(InvalidArgumentError);
   });
 
   it("refuses what is no start, no count, no header", () => {

@@ -1,5 +1,14 @@
 import { expect } from "chai";
-import { ageText, timeOfDay } from "../../../src/cli/quantity.js";
+import { ageText, durationText, timeOfDay } from "../../../src/cli/quantity.js";
+
+describe("a time as a flag takes it", () => {
+  const cases: readonly (readonly [ms: number, text: string])[] = [[0, "0s"], [1, "1ms"], [1_500, "1500ms"], [1_000, "1s"], [90_000, "90s"], [120_000, "2m"], [43_200_000, "12h"], [0.5, "0.5ms"]];
+  for (const [ms, text] of cases) {
+    it(`is ${text} for ${ms} ms`, () => {
+      expect(durationText(ms)).to.equal(text);
+    });
+  }
+});
 
 describe("how long something has been so", () => {
   const now = new Date(Date.UTC(2026, 0, 10));

@@ -10,7 +10,7 @@ const plain = (_tone: string, text: string): string => text;
 function queue(name: string, parts: Partial<QueueRow> = {}): QueueRow {
   return {
     ...{ name, queueId: name, ordering: "UNORDERED", createTime: NOW, headOffset: 5, firstOffset: 1, messageCount: 5, bytes: 2_048, subscriberCount: 1, clientCount: 1, deadLetterCount: 0 },
-    ...{ lastPublishTime: NOW, durability: "FSYNC", inPerSecond: 0, slowestBacklog: 0 },
+    ...{ lastPublishTime: NOW, durability: "FSYNC", settings: {}, inPerSecond: 0, slowestBacklog: 0 },
     ...parts,
   };
 }
@@ -18,7 +18,7 @@ function queue(name: string, parts: Partial<QueueRow> = {}): QueueRow {
 function subscriber(name: string, parts: Partial<SubscriberRow> = {}): SubscriberRow {
   return {
     ...{ queue: "orders", name, events: [], createTime: NOW, committedOffset: 5, backlogCount: 0, inFlightCount: 0, waitingRetryCount: 0, deadLetterCount: 0, clientCount: 1 },
-    ...{ ackTimeoutMs: 60_000, maxAttempts: 10, settledPerSecond: undefined },
+    ...{ blockedLaneCount: 0, effectiveSettings: {}, settledPerSecond: undefined },
     ...parts,
   };
 }

@@ -1,4 +1,5 @@
 import { Server, ServerCredentials, type ServerDuplexStream, type ServiceError, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { AdminServiceService } from "../../../generated/tidemark/v1/admin_service.js";
 import { BrokerServiceService } from "../../../generated/tidemark/v1/broker_service.js";
 import type { PublishResult, PublishStreamRequest, PublishStreamResponse } from "../../../generated/tidemark/v1/publish.js";
 import { Durability } from "../../../generated/tidemark/v1/message.js";
@@ -26,6 +27,8 @@ export class ScriptedBroker {
   readonly published: PublishStreamRequest[] = [];
   onSubscribe: (call: SubscribeCall, session: number) => void = () => undefined;
   onPublish: (frame: PublishStreamRequest, call: PublishCall) => void = () => undefined;
+  /** What answers calls of the AdminService; any other is UNIMPLEMENTED. Set before `start`. */
+  admin: UntypedServiceImplementation = {};
   private sessions = 0;
 
   get address(): string {
@@ -55,6 +58,7 @@ export class ScriptedBroker {
       },
     };
     this.server.addService(BrokerServiceService, handlers);
+    this.server.addService(AdminServiceService, this.admin);
     this.port = await new Promise<number>((resolve, reject) => {
       this.server.bindAsync(this.address, ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
     });
