@@ -6,14 +6,14 @@ import { BlockedLanes, type Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
 import { decodeLaneCursor, encodeLaneCursor } from "./lane-cursor.js";
-import { FATE, type DeliveryBatch } from "./delivery-batch.js";
+import type { DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
-import { joined } from "./joined-runs.js";
 import { LaneHandOut } from "./lane-hand-out.js";
+import { recallFrom } from "./lane-recall.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
-import { answerLater, tookEffect, tookNoEffect } from "./lane-answers.js";
+import { answerLater, tookEffect } from "./lane-answers.js";
 import { laneTroubles } from "./lane-troubles.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -253,7 +253,7 @@ export class InLanes implements DeliveryOrder {
 
   /** The first message of a lane is poison and stays: what follows it is recalled, and everything is behind. */
   private standStill(lane: Lane, session: SessionState): void {
-    const ranges = session.isOver ? [] : this.recallFrom(lane, 1);
+    const ranges = session.isOver ? [] : recallFrom(lane, 1);
     if (ranges.length > 0) this.recalls.push({ type: "recall", session: session.id, ranges, cause: "RETRY" });
     this.takeBackFrom(lane, 0);
   }
@@ -310,29 +310,9 @@ export class InLanes implements DeliveryOrder {
     if (session === undefined) return;
     this.keepReturn(at, how);
     // Of a session that is over every message comes back by itself, with its own count.
-    const runs = session.isOver ? [] : this.recallFrom(lane, index + 1);
+    const runs = session.isOver ? [] : recallFrom(lane, index + 1);
     this.takeBackFrom(lane, index);
     if (runs.length > 0) recall.push({ session, runs, cause: how.cause });
-  }
-
-  /** Ends the leases of entry `index` and those after it, and says which to take back. */
-  private recallFrom(lane: Lane, index: number): DeliveryRun[] {
-    const runs: DeliveryRun[] = [];
-    for (const entry of lane.entries.slice(index)) {
-      this.recall(entry);
-      runs.push({ first: entry.offset, last: entry.offset, batchId: entry.batch?.facts.batchId ?? 0 });
-    }
-    return joined(runs);
-  }
-
-  /** Ends a lease, or a verdict that waited, without a count. */
-  private recall(entry: LaneEntry): void {
-    const { session, batch } = entry;
-    const positions = batch?.positions(entry.offset, entry.offset);
-    if (batch === undefined || positions === undefined) return;
-    if (entry.status === "held") session.conclude(batch, positions, FATE.LOST, () => undefined);
-    else batch.overrule(positions, FATE.LOST);
-    tookNoEffect(entry, batch.facts.batchId);
   }
 
   private takeBackFrom(lane: Lane, index: number): void {
