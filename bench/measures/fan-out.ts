@@ -1,0 +1,35 @@
+import type { Contestant } from "../contestants/contestant.js";
+import { cellOf, type Cell, rate } from "./measure.js";
+import { publishFor } from "./publish.js";
+
+const DRAIN_MS_MAX = 60_000;
+
+/** One producer at full speed, `subscribers` that each get and acknowledge everything, until the last has all. Counts deliveries. */
+export function fanOutCell(contestant: Contestant, subscribers: number, payload: Buffer): Cell {
+  let run = 0;
+  return cellOf(contestant, async (ms) => {
+    const topic = await contestant.topic(`fan-out-${subscribers}-${++run}`);
+    const names = Array.from({ length: subscribers }, (_, i) => `s${i}`);
+    for (const name of names) await topic.register(name);
+    let received = 0;
+    let wanted = Infinity;
+    let complete: (() => void) | undefined;
+    const onMessage = (): void => {
+      if (++received >= wanted) complete?.();
+    };
+    const consumers = await Promise.all(names.map((subscriber) => topic.consume({ subscriber, acks: "batch", onMessage })));
+    const started = performance.now();
+    wanted = (await publishFor(topic, payload, ms)) * subscribers;
+    if (received < wanted) {
+      await new Promise<void>((resolve) => {
+        complete = resolve;
+        setTimeout(resolve, DRAIN_MS_MAX).unref();
+      });
+    }
+    const figures = rate(received, started);
+    for (const consumer of consumers) await consumer.stop();
+    await topic.drop();
+    if (received < wanted) throw new Error(`only ${received} of ${wanted} deliveries came within ${DRAIN_MS_MAX} ms of the last publish`);
+    return figures;
+  });
+}
