@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,6 +10,8 @@ import { setTimeout as delay } from "node:timers/promises";
 const START_MS_MAX = 60_000;
 const STOP_MS_MAX = 15_000;
 const OUTPUT_CHARS_MAX = 20_000;
+/** As a shell says that a signal ended a program. */
+const INTERRUPTED = 130;
 
 /** What to run, and how to see that it is ready. */
 export interface ProgramOptions {
@@ -19,6 +22,20 @@ export interface ProgramOptions {
   readonly port: number;
 }
 
+const running = new Set<Program>();
+const directories = new Set<string>();
+
+// Each program is the head of a group of its own, so nothing ends it with this process but this process.
+process.on("exit", () => {
+  for (const program of running) program.kill();
+  for (const path of directories) rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    process.exit(INTERRUPTED);
+  });
+}
+
 /** A server under test: a process of its own that can be frozen while others are measured. */
 export class Program {
   private output = "";
@@ -26,8 +43,10 @@ export class Program {
   private isOver = false;
 
   private constructor(private readonly child: ChildProcess) {
+    running.add(this);
     this.exit = once(child, "close").then(() => {
       this.isOver = true;
+      running.delete(this);
     });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
@@ -60,10 +79,15 @@ export class Program {
     this.signal("SIGCONT");
   }
 
-  /** Ends it the short way; its data is thrown away. */
+  /** Ends it the short way. */
+  kill(): void {
+    this.signal("SIGKILL");
+  }
+
+  /** The same, and waits for its end; its data is thrown away. */
   async stop(): Promise<void> {
     if (this.isOver) return;
-    this.signal("SIGKILL");
+    this.kill();
     await Promise.race([this.exit, delay(STOP_MS_MAX, undefined, { ref: false })]);
   }
 
@@ -91,7 +115,14 @@ export async function freePort(): Promise<number> {
 /** A new, empty directory, and what removes it. */
 export async function throwAwayDirectory(name: string): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), `tidemark-bench-${name}-`));
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  directories.add(path);
+  return {
+    path,
+    async remove() {
+      await rm(path, { recursive: true, force: true });
+      directories.delete(path);
+    },
+  };
 }
 
 function takesConnections(port: number): Promise<boolean> {
