@@ -1,18 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
+import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
+import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "go install github.com/nats-io/nats-server/v2@v2.15.1, with $(go env GOPATH)/bin on the path";
 /** As many as the server lets wait for an acknowledgement. */
 const PENDING_MAX = 10_000;
-/** The publisher waits for answers beyond these, or requests would time out. */
-const UNANSWERED_MAX = 10_000;
 
 /** A NATS JetStream server with a file store. `always` syncs before each answer; the default syncs every two minutes. */
 export async function startNats(sync: "always" | "default"): Promise<Contestant> {
@@ -48,28 +47,14 @@ export async function startNats(sync: "always" | "default"): Promise<Contestant>
 
 async function makeTopic(client: JetStreamClient, manager: JetStreamManager, name: string): Promise<Topic> {
   await manager.streams.add({ name, subjects: [name], storage: StorageType.File, retention: RetentionPolicy.Limits, duplicate_window: 0 });
-  let unanswered = 0;
-  let waiting: (() => void)[] = [];
+  const unanswered = new Unanswered();
   return {
-    async publish(payload) {
-      unanswered++;
-      try {
-        await client.publish(name, payload);
-      } finally {
-        if (--unanswered < UNANSWERED_MAX && waiting.length > 0) {
-          for (const wake of waiting.splice(0)) wake();
-        }
-      }
-    },
-    ready() {
-      if (unanswered < UNANSWERED_MAX) return Promise.resolve();
-      return new Promise((resolve) => waiting.push(resolve));
-    },
+    publish: (payload) => unanswered.track(client.publish(name, payload)),
+    ready: () => unanswered.ready(),
     // The stream keeps everything, and a new consumer begins at the oldest.
     register: () => Promise.resolve(),
     consume: (options) => consume(client, manager, name, options),
     async drop() {
-      waiting = [];
       await manager.streams.delete(name);
     },
   };
@@ -104,9 +89,4 @@ function serverVersion(): string {
   } catch (error) {
     throw new NotInstalled(`nats-server is not on the path: ${INSTALL}`, { cause: error });
   }
-}
-
-function packageVersion(name: string): string {
-  const manifest = JSON.parse(readFileSync(new URL(`../../node_modules/${name}/package.json`, import.meta.url), "utf8")) as { readonly version: string };
-  return manifest.version;
 }

@@ -1,15 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { connect } from "amqplib";
 import type { ChannelModel, ConfirmChannel } from "amqplib";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
+import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
+import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "apt-get install rabbitmq-server";
 /** The script behind Debian's wrapper, which would change the user. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const PREFETCH = 1_000;
-const UNANSWERED_MAX = 10_000;
 
 /** RabbitMQ with quorum queues, one node: a publisher's confirm comes after the fsync of the log. */
 export async function startRabbitmq(): Promise<Contestant> {
@@ -38,7 +39,7 @@ export async function startRabbitmq(): Promise<Contestant> {
   const { version } = connection.connection.serverProperties as { readonly version: string };
   return {
     name: "RabbitMQ quorum queue",
-    versions: `rabbitmq ${version}, amqplib ${packageVersion()}`,
+    versions: `rabbitmq ${version}, amqplib ${packageVersion("amqplib")}`,
     durability: "fsync before the answer",
     isDurable: true,
     topic: (name) => makeTopic(connection, publisher, name),
@@ -60,8 +61,7 @@ export async function startRabbitmq(): Promise<Contestant> {
 async function makeTopic(connection: ChannelModel, publisher: ConfirmChannel, name: string): Promise<Topic> {
   await publisher.assertExchange(name, "fanout", { durable: true });
   const queues: string[] = [];
-  let unanswered = 0;
-  const waiting: (() => void)[] = [];
+  const unanswered = new Unanswered();
   const register = async (subscriber: string): Promise<void> => {
     const queue = `${name}.${subscriber}`;
     if (queues.includes(queue)) return;
@@ -70,20 +70,8 @@ async function makeTopic(connection: ChannelModel, publisher: ConfirmChannel, na
     queues.push(queue);
   };
   return {
-    publish(payload) {
-      unanswered++;
-      return new Promise<void>((resolve, reject) => {
-        publisher.publish(name, "", payload, { persistent: true }, (error: unknown) => {
-          if (--unanswered < UNANSWERED_MAX && waiting.length > 0) for (const wake of waiting.splice(0)) wake();
-          if (error === null || error === undefined) resolve();
-          else reject(error instanceof Error ? error : new Error("the broker refused a message"));
-        });
-      });
-    },
-    ready() {
-      if (unanswered < UNANSWERED_MAX) return Promise.resolve();
-      return new Promise((resolve) => waiting.push(resolve));
-    },
+    publish: (payload) => unanswered.track(confirmed(publisher, name, payload)),
+    ready: () => unanswered.ready(),
     register,
     consume: (options) => consume(connection, `${name}.${options.subscriber}`, options),
     async drop() {
@@ -91,6 +79,16 @@ async function makeTopic(connection: ChannelModel, publisher: ConfirmChannel, na
       await publisher.deleteExchange(name);
     },
   };
+}
+
+/** Publishes to an exchange; resolves with the broker's confirm. */
+function confirmed(publisher: ConfirmChannel, exchange: string, payload: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    publisher.publish(exchange, "", payload, { persistent: true }, (error: unknown) => {
+      if (error === null || error === undefined) resolve();
+      else reject(error instanceof Error ? error : new Error("the broker refused a message"));
+    });
+  });
 }
 
 async function consume(connection: ChannelModel, queue: string, { acks, onMessage }: ConsumeOptions): Promise<Consumer> {
@@ -110,9 +108,4 @@ async function consume(connection: ChannelModel, queue: string, { acks, onMessag
       await channel.close();
     },
   };
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../../node_modules/amqplib/package.json", import.meta.url), "utf8")) as { readonly version: string };
-  return manifest.version;
 }

@@ -1,13 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
+import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
+import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "apt-get install redis-server";
 const READ_AT_ONCE = 100;
 const BLOCK_MS = 100;
-const UNANSWERED_MAX = 10_000;
+/** Acknowledgements on their way, before no more is read. */
+const ACKS_UNANSWERED_MAX = 10_000;
 const FIELD = "payload";
 
 /** Redis Streams with an append-only file that is synced before each answer. */
@@ -20,7 +22,7 @@ export async function startRedis(): Promise<Contestant> {
   const redis = new Redis({ host: "127.0.0.1", port });
   return {
     name: "Redis Streams, appendfsync always",
-    versions: `redis ${version}, ioredis ${packageVersion()}`,
+    versions: `redis ${version}, ioredis ${packageVersion("ioredis")}`,
     durability: "fsync before the answer",
     isDurable: true,
     topic: (name) => Promise.resolve(topicOf(redis, port, name)),
@@ -39,23 +41,10 @@ export async function startRedis(): Promise<Contestant> {
 }
 
 function topicOf(redis: Redis, port: number, name: string): Topic {
-  let unanswered = 0;
-  const waiting: (() => void)[] = [];
+  const unanswered = new Unanswered();
   return {
-    async publish(payload) {
-      unanswered++;
-      try {
-        await redis.xadd(name, "*", FIELD, payload);
-      } finally {
-        if (--unanswered < UNANSWERED_MAX && waiting.length > 0) {
-          for (const wake of waiting.splice(0)) wake();
-        }
-      }
-    },
-    ready() {
-      if (unanswered < UNANSWERED_MAX) return Promise.resolve();
-      return new Promise((resolve) => waiting.push(resolve));
-    },
+    publish: (payload) => unanswered.track(redis.xadd(name, "*", FIELD, payload)),
+    ready: () => unanswered.ready(),
     async register(subscriber) {
       await redis.xgroup("CREATE", name, subscriber, "0", "MKSTREAM");
     },
@@ -90,7 +79,7 @@ function consume(port: number, stream: string, { subscriber, acks, onMessage }: 
         if (acks === "each") send([id]);
         else if (held.push(id) === ACK_BATCH) send(held.splice(0));
       }
-      if (pending.size >= UNANSWERED_MAX) await Promise.race(pending);
+      if (pending.size >= ACKS_UNANSWERED_MAX) await Promise.race(pending);
     }
     if (held.length > 0) send(held);
     await Promise.all(pending);
@@ -112,9 +101,4 @@ function serverVersion(): string {
   } catch (error) {
     throw new NotInstalled(`redis-server is not on the path: ${INSTALL}`, { cause: error });
   }
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../../node_modules/ioredis/package.json", import.meta.url), "utf8")) as { readonly version: string };
-  return manifest.version;
 }

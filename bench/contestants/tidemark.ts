@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { connect } from "../../src/client/index.js";
 import type { TidemarkClient } from "../../src/client/index.js";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, type Topic } from "./contestant.js";
+import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
 
 const PROGRAM = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
@@ -23,7 +23,7 @@ export async function startTidemark(): Promise<Tidemark> {
   await client.connected();
   return {
     name: "Tidemark",
-    versions: `${versionOf("..")}, its TypeScript client, grpc-js ${versionOf("../node_modules/@grpc/grpc-js")}, lmdb ${versionOf("../node_modules/lmdb")}`,
+    versions: `${packageVersion()}, its TypeScript client, grpc-js ${packageVersion("@grpc/grpc-js")}, lmdb ${packageVersion("lmdb")}`,
     durability: "fsync before the answer",
     isDurable: true,
     address,
@@ -72,9 +72,4 @@ function consume(client: TidemarkClient, queue: string, { subscriber, acks, onMe
       await over;
     },
   };
-}
-
-function versionOf(folder: string): string {
-  const manifest = JSON.parse(readFileSync(new URL(`../${folder}/package.json`, import.meta.url), "utf8")) as { readonly version: string };
-  return manifest.version;
 }

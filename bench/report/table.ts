@@ -16,21 +16,16 @@ export function measureTable(outcome: Outcome): string {
   return [`### ${outcome.measure}`, "", line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
-/** How many times as much Tidemark does as a contestant; for times, how many times as long it takes. NaN: not known. */
-export function ratioTo(outcome: Outcome, contestant: string): number {
+/**
+ * How many times as much Tidemark does as a contestant; for times, how many times as long it takes. NaN: not known.
+ * @param pick the run that counts: the median, or for floors the best, since noise only ever makes a run slower
+ */
+export function ratioTo(outcome: Outcome, contestant: string, pick: (values: readonly number[]) => number = median): number {
   const figure = outcome.figures[0]?.name ?? "";
   const ours = find(outcome, OURS, figure);
   const theirs = find(outcome, contestant, figure);
   if (contestant === OURS || ours === undefined || theirs === undefined || theirs.failure !== undefined) return Number.NaN;
-  return median(ours.values) / median(theirs.values);
-}
-
-/** The same of the best run of either: noise only ever makes a run slower. */
-export function bestRatioTo(outcome: Outcome, contestant: string): number {
-  const figure = outcome.figures[0]?.name ?? "";
-  const ours = find(outcome, OURS, figure);
-  const theirs = find(outcome, contestant, figure);
-  return ours === undefined || theirs === undefined ? Number.NaN : Math.max(...ours.values) / Math.max(...theirs.values);
+  return pick(ours.values) / pick(theirs.values);
 }
 
 /** A figure as people read it. */
