@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 import { until, within } from "../support/condition.js";
 import { endOfExpected } from "./expected-output.js";
@@ -14,13 +15,14 @@ const COLUMNS = 120;
 const READY = "\u001b]5005;ready;";
 const MORE = "\u001b]5005;more;";
 const PROMPT_END = "\u0007";
-const PROMPT = new RegExp(`${escapedPrompt(READY)}(\\d+)${PROMPT_END}|${escapedPrompt(MORE)}${PROMPT_END}`, "g");
+const PROMPT = new RegExp(`${escapedPrompt(READY)}(?<pid>\\d+);(?<status>\\d+)${PROMPT_END}|${escapedPrompt(MORE)}${PROMPT_END}`, "g");
 
 /** An interactive bash in a terminal of its own, so that programs show what they show to people and Ctrl-C is Ctrl-C. */
 export class Terminal {
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly exited: Promise<number | null>;
   private raw = "";
+  private shellPid = 0;
   /** How far `raw` was looked through for prompts. */
   private promptsAt = 0;
   /** Where in `raw` the last command or key was. */
@@ -48,7 +50,7 @@ export class Terminal {
   static async open(environment: NodeJS.ProcessEnv, directory: string): Promise<Terminal> {
     if (spawnSync("script", ["--version"]).status !== 0) throw new Error(`the program "script" is missing: apt-get install bsdutils`);
     const terminal = new Terminal(environment, directory);
-    terminal.write(`stty -echo rows 40 columns ${COLUMNS}; PS1='\\[\\e]5005;ready;$?\\a\\]' PS2='\\[\\e]5005;more;\\a\\]'\n`);
+    terminal.write(`stty -echo rows 40 columns ${COLUMNS}; PS1='\\[\\e]5005;ready;$$;$?\\a\\]' PS2='\\[\\e]5005;more;\\a\\]'\n`);
     await terminal.prompt("the shell is ready");
     terminal.forget();
     return terminal;
@@ -69,7 +71,7 @@ export class Terminal {
     for (const [i, line] of lines.entries()) {
       this.write(`${line}\n`);
       const isLast = i === lines.length - 1;
-      if (isLast && stays) return;
+      if (isLast && stays) return this.started(line);
       const status = await this.prompt(line);
       const wanted = isLast ? exitStatus : 0;
       if (status !== undefined && status !== wanted) throw new Error(`"${line}" ended with status ${status} and not ${wanted}:\n${this.shown}`);
@@ -130,20 +132,51 @@ export class Terminal {
     this.matchedChars = 0;
   }
 
+  /** Waits until the program that a line names runs, or is over already. A key pressed before that ends nothing: the shell drops it. */
+  private async started(line: string): Promise<void> {
+    await until(`${line}: it starts`, COMMAND_MS_MAX, () => this.nextPrompt() !== null || runsProgram(this.shellPid));
+  }
+
+  private nextPrompt(): RegExpExecArray | null {
+    PROMPT.lastIndex = this.promptsAt;
+    return PROMPT.exec(this.raw);
+  }
+
   /** Waits for the shell's next prompt. Answers the status of what ended, undefined where it asks for more lines. */
   private async prompt(what: string): Promise<number | undefined> {
     const found = until(`${what}: the prompt comes back`, COMMAND_MS_MAX, () => {
-      PROMPT.lastIndex = this.promptsAt;
-      const match = PROMPT.exec(this.raw);
+      const match = this.nextPrompt();
       if (match === null) return false;
       this.promptsAt = PROMPT.lastIndex;
-      return { status: match[1] === undefined ? undefined : Number(match[1]) };
+      const { pid, status } = match.groups ?? {};
+      if (pid !== undefined) this.shellPid = Number(pid);
+      return { status: status === undefined ? undefined : Number(status) };
     });
     try {
       return (await found).status;
     } catch (error) {
       throw new Error(`${what}: the command does not end:\n${this.shown}`, { cause: error });
     }
+  }
+}
+
+/**
+ * Whether a program has taken the terminal from a shell. The copy of the shell that becomes the program has the shell's own handler
+ * of Ctrl-C until then.
+ */
+function runsProgram(shellPid: number): boolean {
+  const stat = readFileSync(`/proc/${shellPid}/stat`, "utf8");
+  // tpgid of proc_pid_stat(5), the sixth field behind the name: the process group that the terminal's keys go to.
+  const foreground = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[5]);
+  return foreground !== shellPid && programOf(foreground) !== programOf(shellPid);
+}
+
+function programOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    // It has ended: its prompt is about to come.
+    return undefined;
   }
 }
 
