@@ -2,7 +2,6 @@
  * Tidemark beside its peers and beside the bare limits of its stack: one run, the same payloads, durability and client language,
  * everybody in turn. `npm run bench -- --help` says what there is.
  */
-import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { type Contestant, NotInstalled } from "./contestants/contestant.js";
@@ -10,11 +9,14 @@ import { startNats } from "./contestants/nats.js";
 import { startRabbitmq } from "./contestants/rabbitmq.js";
 import { startRedis } from "./contestants/redis.js";
 import { startTidemark } from "./contestants/tidemark.js";
+import { belowFloors, hasFloor, withFloor } from "./floors.js";
 import { startLimits } from "./limits/limits.js";
+import type { Measure } from "./measures/measure.js";
 import { FULL, plan, QUICK } from "./plan.js";
-import { belowFloors, hasFloor } from "./floors.js";
-import { barChart } from "./report/chart.js";
 import { machineText } from "./report/machine.js";
+import { Progress } from "./report/progress.js";
+import { commitOf, record } from "./report/record.js";
+import { benchFiles, writeFiles } from "./report/report.js";
 import { measureTable } from "./report/table.js";
 import { type Outcome, runRounds } from "./rounds.js";
 
@@ -30,26 +32,30 @@ interface Flags {
   readonly peers: string;
   readonly only?: string;
   readonly floors: boolean;
-  readonly rounds?: string;
+  readonly rounds: string;
   readonly seconds?: string;
   readonly out: string;
+  readonly record: boolean;
 }
 
 const program = new Command("bench")
   .description("Measures Tidemark, its peers and the bare limits of its stack, interleaved in one run.")
-  .option("--quick", "fewer and shorter rounds, smaller backlogs", false)
+  .option("--quick", "shorter rounds, smaller backlogs", false)
   .option("--peers <names>", `comma-separated: ${Object.keys(PEERS).join(", ")}; none for the bare limits alone`, Object.keys(PEERS).join(","))
   .option("--only <text>", "only measures whose name contains this")
   .option("--floors", "only the measures that have a floor; fails when one falls below it", false)
-  .option("--rounds <n>", "rounds that count (default: 5, with --quick 3)")
-  .option("--seconds <n>", "how long a cell that goes by time takes (default: 3, with --quick 1)")
-  .option("--out <folder>", "where results.json, results.md and results.svg go", fileURLToPath(new URL("../.cache/bench", import.meta.url)));
+  .option("--rounds <n>", "rounds that count", "5")
+  .option("--seconds <n>", "how long most cells take (default: 1.5, with --quick 1)")
+  .option("--out <folder>", "where results.json, results.md and results.svg go", fileURLToPath(new URL("../.cache/bench", import.meta.url)))
+  .option("--record", "also keep the results in bench/results, under the date and the commit", false);
 const flags = program.parse().opts<Flags>();
-const rounds = Number(flags.rounds ?? (flags.quick ? 3 : 5));
-const cellMs = 1_000 * Number(flags.seconds ?? (flags.quick ? 1 : 3));
+const rounds = Number(flags.rounds);
+const cellMs = 1_000 * Number(flags.seconds ?? (flags.quick ? 1 : 1.5));
+if (!(rounds >= 1 && cellMs > 0)) program.error("--rounds and --seconds are numbers above zero");
+if (flags.record && (flags.only !== undefined || (flags.quick && !flags.floors))) program.error("--record keeps whole runs: the full one, or --quick --floors");
+const commit = flags.record ? commitOf() : undefined;
 
 const started: { stop(): Promise<void>; resume(): void }[] = [];
-const outcomes: Outcome[] = [];
 try {
   const peers = await startPeers(flags.peers.split(",").filter((name) => name !== "" && name !== "none"));
   const tidemark = await startTidemark();
@@ -57,22 +63,18 @@ try {
   const limits = await startLimits();
   started.push({ stop: () => limits.stop(), resume: () => undefined });
   const contestants = [tidemark, ...peers];
-  const facts = [`machine: ${machineText()}`, `${rounds} rounds, cells of ${cellMs} ms, interleaved, whoever does not run is frozen`, ...contestants.map(({ name, durability, versions }) => `${name}: ${durability}; ${versions}`)];
+  const facts = [
+    `machine: ${machineText()}`,
+    `${rounds} rounds, cells of ${cellMs / 1_000} s and more, interleaved, whoever does not run is frozen; 128-byte payloads unless said`,
+    ...contestants.map(({ name, durability, versions }) => `${name}: ${durability}; ${versions}`),
+  ];
   for (const fact of facts) console.log(fact);
   for (const contestant of contestants) contestant.pause();
-  for (const measure of plan(tidemark, peers, limits, flags.quick ? QUICK : FULL)) {
-    if ((flags.only !== undefined && !measure.name.includes(flags.only)) || (flags.floors && !hasFloor(measure.name))) continue;
-    const outcome = await runRounds(measure, rounds, cellMs);
-    outcomes.push(outcome);
-    console.log(`\n${measureTable(outcome)}`);
-  }
-  await mkdir(flags.out, { recursive: true });
-  await writeFile(`${flags.out}/results.json`, `${JSON.stringify({ facts, outcomes }, undefined, 1)}\n`);
-  await writeFile(`${flags.out}/results.md`, `${facts.map((fact) => `- ${fact}`).join("\n")}\n\n${outcomes.map(measureTable).join("\n\n")}\n`);
-  const rates = outcomes.filter(({ figures }) => figures[0]?.unit === "msgs/s");
-  const [names, notDurable] = [contestants.map(({ name }) => name), contestants.filter(({ isDurable }) => !isDurable).map(({ name }) => name)];
-  await writeFile(`${flags.out}/results.svg`, await barChart("Messages a second", rates, names, notDurable));
+  const outcomes = await runAll(selected(plan(tidemark, peers, limits, flags.quick ? QUICK : FULL)));
+  const files = await benchFiles(facts, outcomes, contestants);
+  await writeFiles(flags.out, "results", files);
   console.log(`\n${flags.out} has results.json, results.md and results.svg`);
+  if (commit !== undefined) await record(commit, flags.floors ? "floors" : "bench", files);
   if (flags.floors) {
     const fallen = belowFloors(outcomes);
     for (const line of fallen) console.error(`below its floor: ${line}`);
@@ -83,6 +85,24 @@ try {
     each.resume();
     await each.stop();
   }
+}
+
+function selected(measures: readonly Measure[]): readonly Measure[] {
+  const named = measures.filter(({ name }) => flags.only === undefined || name.includes(flags.only));
+  return flags.floors ? named.filter(({ name }) => hasFloor(name)).map(withFloor) : named;
+}
+
+async function runAll(measures: readonly Measure[]): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  const progress = new Progress(measures, rounds, cellMs);
+  for (const measure of measures) {
+    console.log(`\n${progress.text(measure)}`);
+    const outcome = await runRounds(measure, rounds, cellMs);
+    progress.done(measure);
+    outcomes.push(outcome);
+    console.log(measureTable(outcome));
+  }
+  return outcomes;
 }
 
 async function startPeers(names: readonly string[]): Promise<readonly Contestant[]> {

@@ -1,4 +1,8 @@
-import type { Measure } from "./measures/measure.js";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Cell, Figures, Measure } from "./measures/measure.js";
+
+/** What one run of one cell may take, whatever it waits for. */
+const RUN_MS_MAX = 90_000;
 
 /** All rounds of one figure of one contestant. */
 export interface Series {
@@ -18,9 +22,10 @@ export interface Outcome {
 
 /**
  * Runs the cells of a measure in turn, round after round, so that a slow moment of the machine hits each of them; whoever does
- * not run is frozen. One short run of each comes first and does not count.
+ * not run is frozen. One short run of each comes first and does not count. A cell that failed is not run again.
  */
-export async function runRounds(measure: Measure, rounds: number, cellMs: number): Promise<Outcome> {
+export async function runRounds(measure: Measure, rounds: number, msOfCells: number): Promise<Outcome> {
+  const cellMs = msOfCells * (measure.lasts ?? 1);
   const values = new Map<string, number[]>();
   const failures = new Map<string, string>();
   const key = (contestant: string, figure: string): string => `${contestant}\n${figure}`;
@@ -29,7 +34,7 @@ export async function runRounds(measure: Measure, rounds: number, cellMs: number
       if (failures.has(cell.contestant)) continue;
       cell.resume();
       try {
-        const figures = await cell.run(round === 0 ? cellMs / 2 : cellMs);
+        const figures = await bounded(cell, round === 0 ? cellMs / 2 : cellMs);
         if (round === 0) continue;
         for (const { name } of measure.figures) {
           const at = key(cell.contestant, name);
@@ -46,6 +51,20 @@ export async function runRounds(measure: Measure, rounds: number, cellMs: number
     measure.figures.map(({ name }) => ({ contestant, figure: name, values: values.get(key(contestant, name)) ?? [], failure: failures.get(contestant) })),
   );
   return { measure: measure.name, figures: measure.figures, series };
+}
+
+async function bounded(cell: Cell, ms: number): Promise<Figures> {
+  const late = new AbortController();
+  const deadline = delay(RUN_MS_MAX, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`not over within ${RUN_MS_MAX / 1_000} s`);
+  });
+  // Of the two, whoever is second has nobody who waits for it.
+  deadline.catch(() => undefined);
+  try {
+    return await Promise.race([cell.run(ms), deadline]);
+  } finally {
+    late.abort();
+  }
 }
 
 export function median(values: readonly number[]): number {

@@ -23,9 +23,7 @@ export interface Consumer {
 export interface Topic {
   /** Resolves when the broker has answered that the message is stored as its durability says. */
   publish(payload: Buffer): Promise<unknown>;
-  /** Resolves when the client lets more be published without waiting for answers. */
-  ready(): Promise<void>;
-  /** Makes a subscriber whose backlog begins with the next message. */
+  /** Makes a subscriber who gets what is published from here on; where the queue keeps what was read, from its beginning on. */
   register(subscriber: string): Promise<void>;
   consume(options: ConsumeOptions): Promise<Consumer>;
   /** Forgets the queue with everything in it. */
@@ -42,6 +40,10 @@ export interface Contestant {
   readonly durability: string;
   /** False: an answer does not mean that the message is on disk; it is measured for comparison only. */
   readonly isDurable: boolean;
+  /** Whether a queue keeps what all its subscribers have read: one backlog then serves every run. */
+  readonly keepsRead: boolean;
+  /** Whether it flushes for each message by itself, which bounds it to some thousand messages a second. */
+  readonly syncsAlone: boolean;
   topic(name: string): Promise<Topic>;
   /** Freezes the server while another one is measured. */
   pause(): void;

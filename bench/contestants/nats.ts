@@ -7,7 +7,6 @@ import { connect } from "@nats-io/transport-node";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
 import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
-import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "go install github.com/nats-io/nats-server/v2@v2.15.1, with $(go env GOPATH)/bin on the path";
 /** As many as the server lets wait for an acknowledgement. */
@@ -30,6 +29,8 @@ export async function startNats(sync: "always" | "default"): Promise<Contestant>
     versions: `nats-server ${version}, @nats-io/jetstream ${packageVersion("@nats-io/jetstream")}`,
     durability: sync === "always" ? "fsync before the answer" : "fsync every 2 minutes",
     isDurable: sync === "always",
+    keepsRead: true,
+    syncsAlone: sync === "always",
     topic: (name) => makeTopic(client, manager, name),
     pause: () => {
       program.pause();
@@ -47,10 +48,8 @@ export async function startNats(sync: "always" | "default"): Promise<Contestant>
 
 async function makeTopic(client: JetStreamClient, manager: JetStreamManager, name: string): Promise<Topic> {
   await manager.streams.add({ name, subjects: [name], storage: StorageType.File, retention: RetentionPolicy.Limits, duplicate_window: 0 });
-  const unanswered = new Unanswered();
   return {
-    publish: (payload) => unanswered.track(client.publish(name, payload)),
-    ready: () => unanswered.ready(),
+    publish: (payload) => client.publish(name, payload),
     // The stream keeps everything, and a new consumer begins at the oldest.
     register: () => Promise.resolve(),
     consume: (options) => consume(client, manager, name, options),

@@ -18,6 +18,7 @@ export interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
   /** A port of the loopback that takes connections when the program is ready. */
   readonly port: number;
 }
@@ -56,16 +57,16 @@ export class Program {
   }
 
   /** Resolves when the port takes connections. */
-  static async start({ command, args, env, port }: ProgramOptions): Promise<Program> {
+  static async start({ command, args, env, cwd, port }: ProgramOptions): Promise<Program> {
     // A group of its own: scripts that start the server proper are frozen and ended with it.
-    const program = new Program(spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: env ?? process.env, detached: true }));
+    const program = new Program(spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: env ?? process.env, cwd, detached: true }));
     const until = performance.now() + START_MS_MAX;
     while (!(await takesConnections(port))) {
       if (program.isOver || performance.now() > until) {
         await program.stop();
         throw new Error(`${command} does not listen on 127.0.0.1:${port}:\n${program.output}`);
       }
-      await delay(50);
+      await delay(20);
     }
     return program;
   }

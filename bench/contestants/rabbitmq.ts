@@ -5,7 +5,6 @@ import type { ChannelModel, ConfirmChannel } from "amqplib";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
 import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
-import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "apt-get install rabbitmq-server";
 /** The script behind Debian's wrapper, which would change the user. */
@@ -42,6 +41,8 @@ export async function startRabbitmq(): Promise<Contestant> {
     versions: `rabbitmq ${version}, amqplib ${packageVersion("amqplib")}`,
     durability: "fsync before the answer",
     isDurable: true,
+    syncsAlone: false,
+    keepsRead: false,
     topic: (name) => makeTopic(connection, publisher, name),
     pause: () => {
       program.pause();
@@ -61,7 +62,6 @@ export async function startRabbitmq(): Promise<Contestant> {
 async function makeTopic(connection: ChannelModel, publisher: ConfirmChannel, name: string): Promise<Topic> {
   await publisher.assertExchange(name, "fanout", { durable: true });
   const queues: string[] = [];
-  const unanswered = new Unanswered();
   const register = async (subscriber: string): Promise<void> => {
     const queue = `${name}.${subscriber}`;
     if (queues.includes(queue)) return;
@@ -70,8 +70,7 @@ async function makeTopic(connection: ChannelModel, publisher: ConfirmChannel, na
     queues.push(queue);
   };
   return {
-    publish: (payload) => unanswered.track(confirmed(publisher, name, payload)),
-    ready: () => unanswered.ready(),
+    publish: (payload) => confirmed(publisher, name, payload),
     register,
     consume: (options) => consume(connection, `${name}.${options.subscriber}`, options),
     async drop() {

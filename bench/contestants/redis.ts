@@ -3,7 +3,6 @@ import { Redis } from "ioredis";
 import { ACK_BATCH, type ConsumeOptions, type Consumer, type Contestant, NotInstalled, type Topic } from "./contestant.js";
 import { packageVersion } from "./package-version.js";
 import { freePort, Program, throwAwayDirectory } from "./program.js";
-import { Unanswered } from "./unanswered.js";
 
 const INSTALL = "apt-get install redis-server";
 const READ_AT_ONCE = 100;
@@ -25,6 +24,8 @@ export async function startRedis(): Promise<Contestant> {
     versions: `redis ${version}, ioredis ${packageVersion("ioredis")}`,
     durability: "fsync before the answer",
     isDurable: true,
+    syncsAlone: false,
+    keepsRead: true,
     topic: (name) => Promise.resolve(topicOf(redis, port, name)),
     pause: () => {
       program.pause();
@@ -41,10 +42,8 @@ export async function startRedis(): Promise<Contestant> {
 }
 
 function topicOf(redis: Redis, port: number, name: string): Topic {
-  const unanswered = new Unanswered();
   return {
-    publish: (payload) => unanswered.track(redis.xadd(name, "*", FIELD, payload)),
-    ready: () => unanswered.ready(),
+    publish: (payload) => redis.xadd(name, "*", FIELD, payload),
     async register(subscriber) {
       await redis.xgroup("CREATE", name, subscriber, "0", "MKSTREAM");
     },

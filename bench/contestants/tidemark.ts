@@ -8,10 +8,10 @@ import { freePort, Program, throwAwayDirectory } from "./program.js";
 const PROGRAM = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 const EVENT = "bench.published";
 
-/** Tidemark itself, with its TypeScript client. Also says where it listens, for cells that go round the client. */
+/** Tidemark itself, with its TypeScript client. Says both that client and where it listens, for cells that no peer has. */
 export interface Tidemark extends Contestant {
   readonly address: string;
-  readonly pid: number;
+  readonly client: TidemarkClient;
 }
 
 export async function startTidemark(): Promise<Tidemark> {
@@ -26,8 +26,10 @@ export async function startTidemark(): Promise<Tidemark> {
     versions: `${packageVersion()}, its TypeScript client, grpc-js ${packageVersion("@grpc/grpc-js")}, lmdb ${packageVersion("lmdb")}`,
     durability: "fsync before the answer",
     isDurable: true,
+    syncsAlone: false,
+    keepsRead: false,
     address,
-    pid: program.pid,
+    client,
     topic: (name) => Promise.resolve(topicOf(client, name)),
     pause: () => {
       program.pause();
@@ -47,7 +49,6 @@ export async function startTidemark(): Promise<Tidemark> {
 export function topicOf(client: TidemarkClient, queue: string): Topic {
   return {
     publish: (payload) => client.publish(queue, { event: EVENT, payload }),
-    ready: () => client.publishable(),
     // A queue keeps its messages until a first subscriber has settled them, and a new one begins at the oldest.
     register: () => Promise.resolve(),
     consume: (options) => Promise.resolve(consume(client, queue, options)),

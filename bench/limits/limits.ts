@@ -11,6 +11,8 @@ import { type Cell, type Figures, rate } from "../measures/measure.js";
 
 const SERVER = fileURLToPath(new URL("bare-server.ts", import.meta.url));
 const FRAME_MESSAGES = 100;
+/** As the broker bounds a delivery. */
+const FRAME_BYTES_MAX = 1024 * 1024;
 const EVENT = "bench.published";
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -19,9 +21,9 @@ export interface Limits {
   readonly address: string;
   /** Unary echo with so many calls on their way. */
   echo(callers: number, payload: Buffer): Cell;
-  /** Frames of `messages` over one stream, so many unanswered, each stored in a durable commit. */
+  /** Frames of so many messages over one stream, so many frames unanswered, each stored in a durable commit. */
   streamToDisk(framesInFlight: number, messages: number, payload: Buffer): Cell;
-  /** Frames of 100 messages down one stream, decoded by the client. */
+  /** Frames of 100 messages, or of fewer large ones, down one stream, decoded by the client. */
   framesDown(payload: Buffer): Cell;
   stop(): Promise<void>;
 }
@@ -46,7 +48,10 @@ export async function startLimits(): Promise<Limits> {
     address,
     echo: (callers, payload) => cell("bare unary echo", (ms) => echo(client, callers, payload, ms)),
     streamToDisk: (framesInFlight, messages, payload) => cell("bare stream + LMDB", (ms) => streamToDisk(client, framesInFlight, messages, payload, ms)),
-    framesDown: (payload) => cell("bare frames of 100", (ms) => framesDown(client, payload, ms)),
+    framesDown: (payload) => {
+      const messages = Math.min(FRAME_MESSAGES, Math.floor(FRAME_BYTES_MAX / payload.length));
+      return cell(`bare frames of ${messages}`, (ms) => framesDown(client, messages, payload, ms));
+    },
     async stop() {
       client.close();
       await program.stop();
@@ -103,8 +108,8 @@ function streamToDisk(client: BrokerServiceClient, framesInFlight: number, messa
   });
 }
 
-function framesDown(client: BrokerServiceClient, payload: Buffer, ms: number): Promise<Figures> {
-  const messages = Array.from({ length: FRAME_MESSAGES }, (_, i) => Message.create({ offset: BigInt(i + 1), event: EVENT, payload, publishTime: { seconds: 1n, nanos: 0 } }));
+function framesDown(client: BrokerServiceClient, count: number, payload: Buffer, ms: number): Promise<Figures> {
+  const messages = Array.from({ length: count }, (_, i) => Message.create({ offset: BigInt(i + 1), event: EVENT, payload, publishTime: { seconds: 1n, nanos: 0 } }));
   const frame = Buffer.from(SubscribeResponse.encode({ frame: { $case: "deliveries", value: Deliveries.create({ messages }) } }).finish());
   const { path, responseDeserialize } = BrokerServiceService.subscribe;
   return new Promise((resolve, reject) => {

@@ -6,7 +6,7 @@ export type Figures = Readonly<Record<string, number>>;
 /** How a figure is read. */
 export interface FigureKind {
   readonly name: string;
-  readonly unit: "msgs/s" | "ms";
+  readonly unit: "msgs/s" | "ms" | "messages";
 }
 
 /** One thing to measure on one contestant, or on a bare limit of the stack. */
@@ -16,7 +16,7 @@ export interface Cell {
   /** Called before each run and after it, for a contestant that is frozen while others run. */
   resume(): void;
   pause(): void;
-  /** Takes about `ms`, bounded by ten times as much. */
+  /** Takes about `ms`, and bounds each thing that it waits for. */
   run(ms: number): Promise<Figures>;
 }
 
@@ -25,6 +25,8 @@ export interface Measure {
   /** As the tables call it. */
   readonly name: string;
   readonly figures: readonly FigureKind[];
+  /** How many times as long as others its cells take; 1 unless said. */
+  readonly lasts?: number;
   /** Cells in turn; each of the rounds runs all of them. */
   readonly cells: readonly Cell[];
 }
@@ -43,6 +45,11 @@ export function cellOf(contestant: Contestant, run: (ms: number) => Promise<Figu
     },
     run,
   };
+}
+
+/** The cell of a contestant that is not asked, with the reason. */
+export function cellNotRun({ name }: Contestant, reason: string): Cell {
+  return { contestant: name, resume: () => undefined, pause: () => undefined, run: () => Promise.reject(new Error(reason)) };
 }
 
 /** Messages done in the time that has passed since `startedMs` (performance.now). */

@@ -1,5 +1,4 @@
 /** What only Tidemark is asked: its own ways in and out, and what routing and order cost. */
-import { connect } from "../../src/client/index.js";
 import type { SubscribeOptions, TidemarkClient } from "../../src/client/index.js";
 import type { Tidemark } from "../contestants/tidemark.js";
 import { cellOf, type Cell, type Figures, rate } from "./measure.js";
@@ -7,49 +6,103 @@ import { cellOf, type Cell, type Figures, rate } from "./measure.js";
 const EVENT = "bench.published";
 const BATCH_MESSAGES = 100;
 const BATCHES_IN_FLIGHT = 16;
-const FILL_AT_ONCE = 1_000;
-const READ_MS_MAX = 120_000;
+const FILL_MESSAGES = 1_000;
+const FILLS_IN_FLIGHT = 8;
+/** The kinds of events of which a filter takes one. */
+const KINDS = 100;
 
-/** One client for all cells here: the contestant's own is not exposed. */
-export function ownCells(tidemark: Tidemark): {
-  readonly publishBatch: (payload: Buffer) => Cell;
-  readonly filtered: (count: number, payload: Buffer) => Cell;
-  readonly unfiltered: (count: number, payload: Buffer) => Cell;
-  readonly ordered: (keys: number, depth: number, count: number, payload: Buffer) => Cell;
-  readonly mixed: (payload: Buffer) => Cell;
-  close(): Promise<void>;
-} {
-  const client = connect(tidemark.address);
-  let run = 0;
-  const reading = (name: string, queue: { readonly ordered: boolean }, fill: (i: number) => { event: string; orderingKey?: string }, options: SubscribeOptions, count: number, wanted: number, payload: Buffer): Cell =>
-    ({
-      ...cellOf(tidemark, async () => {
-        const name = `own-${++run}`;
-        await client.admin.createQueue(name, queue);
-        for (let first = 0; first < count; first += FILL_AT_ONCE) {
-          const messages = Array.from({ length: Math.min(FILL_AT_ONCE, count - first) }, (_, i) => ({ ...fill(first + i), payload }));
-          await client.publishBatch(name, messages);
-        }
-        const figures = await read(client, name, options, wanted);
-        await client.admin.deleteQueue(name);
-        return figures;
-      }),
-      contestant: name,
-    });
-  return {
-    publishBatch: (payload) => ({ ...cellOf(tidemark, (ms) => publishBatches(client, payload, ms)), contestant: "Tidemark" }),
-    unfiltered: (count, payload) => reading("every event", { ordered: false }, () => ({ event: EVENT }), {}, count, count, payload),
-    filtered: (count, payload) =>
-      reading("a filter that takes 1 of 100", { ordered: false }, (i) => ({ event: `bench.kind${i % 100}` }), { events: ["bench.kind7"] }, count, Math.floor(count / 100), payload),
-    ordered: (keys, depth, count, payload) =>
-      reading(`${keys.toLocaleString("en")} keys, depth ${depth}`, { ordered: true }, (i) => ({ event: EVENT, orderingKey: `key-${i % keys}` }), { ...depthOption(depth) }, count, count, payload),
-    mixed: (payload) => ({ ...cellOf(tidemark, (ms) => mixed(client, `mixed-${++run}`, payload, ms)), contestant: "Tidemark" }),
-    close: () => client.close(),
-  };
+/** A backlog to read, and how: by which name it goes in the table. */
+interface Reading {
+  readonly name: string;
+  readonly ordered: boolean;
+  readonly count: number;
+  /** Of the count, those that the reader gets. */
+  readonly matching: number;
+  /** Event and key of the i-th message. */
+  readonly message: (i: number) => { readonly event: string; readonly orderingKey?: string };
+  readonly options: SubscribeOptions;
 }
 
-function depthOption(depth: number): SubscribeOptions {
-  return depth === 1 ? {} : { maxInFlightPerLane: depth };
+/** Batches of 100 by PublishBatch. */
+export function publishBatchCell(tidemark: Tidemark, payload: Buffer): Cell {
+  return cellOf(tidemark, (ms) => publishBatches(tidemark.client, payload, ms));
+}
+
+/** The same backlog read whole, and through a filter that takes one message of a hundred; counts what the filter looked at. */
+export function filterCells(tidemark: Tidemark, count: number, payload: Buffer): readonly Cell[] {
+  const message = (i: number): { event: string } => ({ event: `bench.kind${i % KINDS}` });
+  const backlog = { ordered: false, count, message };
+  return [
+    readingCell(tidemark, payload, { ...backlog, name: "no filter", matching: count, options: {} }),
+    readingCell(tidemark, payload, { ...backlog, name: `a filter that takes 1 of ${KINDS}`, matching: count / KINDS, options: { events: ["bench.kind7"] } }),
+  ];
+}
+
+/** An ordered queue with so many keys, and so many messages of one key on their way at once. */
+export function orderedCell(tidemark: Tidemark, keys: number, depth: number, count: number, payload: Buffer): Cell {
+  return readingCell(tidemark, payload, {
+    name: `${keys.toLocaleString("en-US")} ${keys === 1 ? "key" : "keys"}, depth ${depth}`,
+    ordered: true,
+    count,
+    matching: count,
+    message: (i) => ({ event: EVENT, orderingKey: `key-${i % keys}` }),
+    options: depth === 1 ? {} : { maxInFlightPerLane: depth },
+  });
+}
+
+/** Ten queues under everything at once. */
+export function mixedCell(tidemark: Tidemark, payload: Buffer): Cell {
+  let run = 0;
+  return cellOf(tidemark, (ms) => mixed(tidemark.client, `mixed-${++run}`, payload, ms));
+}
+
+function readingCell(tidemark: Tidemark, payload: Buffer, reading: Reading): Cell {
+  const { client } = tidemark;
+  let run = 0;
+  const cell = cellOf(tidemark, async (ms) => {
+    const queue = `${reading.name.replace(/[^a-z0-9]+/gi, "-")}-${++run}`;
+    await client.admin.createQueue(queue, { ordered: reading.ordered });
+    await fill(client, queue, reading, payload);
+    const figures = await read(client, queue, reading, ms);
+    await client.admin.deleteQueue(queue);
+    return figures;
+  });
+  return { ...cell, contestant: reading.name };
+}
+
+async function fill(client: TidemarkClient, queue: string, { count, message }: Reading, payload: Buffer): Promise<void> {
+  let filled = 0;
+  const filler = async (): Promise<void> => {
+    while (filled < count) {
+      const first = filled;
+      filled += FILL_MESSAGES;
+      await client.publishBatch(queue, Array.from({ length: Math.min(FILL_MESSAGES, count - first) }, (_, i) => ({ ...message(first + i), payload })));
+    }
+  };
+  await Promise.all(Array.from({ length: FILLS_IN_FLIGHT }, filler));
+}
+
+/** Reads and acks until all that match have come, or the time is over. */
+async function read(client: TidemarkClient, queue: string, { options, matching, count }: Reading, ms: number): Promise<Figures> {
+  const started = performance.now();
+  const subscription = client.subscribe(queue, { subscriber: "reader", maxInFlightMessages: 10_000, ...options });
+  let received = 0;
+  let figures: Figures | undefined;
+  const finish = (): void => {
+    figures ??= rate(received * (count / matching), started);
+  };
+  const timer = setTimeout(() => {
+    finish();
+    subscription.drain();
+  }, ms);
+  for await (const delivery of subscription) {
+    delivery.ack();
+    if (++received === matching) break;
+  }
+  clearTimeout(timer);
+  finish();
+  if (figures === undefined || received === 0) throw new Error(`no message came within ${ms} ms`);
+  return figures;
 }
 
 async function publishBatches(client: TidemarkClient, payload: Buffer, ms: number): Promise<Figures> {
@@ -64,18 +117,6 @@ async function publishBatches(client: TidemarkClient, payload: Buffer, ms: numbe
   };
   await Promise.all(Array.from({ length: BATCHES_IN_FLIGHT }, caller));
   return rate(done, started);
-}
-
-/** Reads and acks until so many have come; the rate counts those. */
-async function read(client: TidemarkClient, queue: string, options: SubscribeOptions, wanted: number): Promise<Figures> {
-  const started = performance.now();
-  let received = 0;
-  for await (const delivery of client.subscribe(queue, { subscriber: "reader", maxInFlightMessages: 10_000, ...options })) {
-    delivery.ack();
-    if (++received === wanted) break;
-    if (performance.now() - started > READ_MS_MAX) throw new Error(`only ${received} of ${wanted} messages came within ${READ_MS_MAX} ms`);
-  }
-  return rate(received, started);
 }
 
 /** Ten queues, each with a publisher that waits for every tenth answer and two subscribers, one of them with a filter, that ack each. Counts publishes and deliveries. */

@@ -42,39 +42,48 @@ export function pipelinedCell(contestant: Contestant, payload: Buffer): Cell {
   });
 }
 
-/** Publishes as fast as there is room until the time is over; resolves with the number of answers when all have come. */
-export async function publishFor(topic: Topic, payload: Buffer, ms: number): Promise<number> {
-  const started = performance.now();
-  return publishWhile(topic, payload, () => performance.now() - started < ms);
-}
-
-/** Messages between two looks at the room: short enough to stay near the bound. */
+/** What may be unanswered, the same for everybody: enough to keep a broker busy, and what the tightest of them takes at once. */
+const UNANSWERED_MAX = 10_000;
+const UNANSWERED_BYTES_MAX = 8 * 1024 * 1024;
+/** Messages in one turn of the event loop. */
 const BURST = 100;
 
-/** The same, as long as `goesOn` says so. */
-export async function publishWhile(topic: Topic, payload: Buffer, goesOn: () => boolean): Promise<number> {
+/** Publishes as fast as there is room until the time is over; resolves with the number of answers when all have come. */
+export async function publishFor(topic: Topic, payload: Buffer, ms: number): Promise<number> {
+  const until = performance.now() + ms;
+  return publishWhile(topic, payload, () => performance.now() < until);
+}
+
+/** The same, as long as `goesOn` says so of the number that was sent. */
+export async function publishWhile(topic: Topic, payload: Buffer, goesOn: (sent: number) => boolean | Promise<boolean>): Promise<number> {
+  const window = Math.max(1, Math.min(UNANSWERED_MAX, Math.floor(UNANSWERED_BYTES_MAX / payload.length)));
+  const burst = Math.min(BURST, window);
   let failure: unknown;
   let sent = 0;
   let answered = 0;
-  let allAnswered: (() => void) | undefined;
+  let wake: (() => void) | undefined;
   const onAnswer = (): void => {
     answered++;
-    if (answered === sent) allAnswered?.();
+    wake?.();
   };
   const onFailure = (error: unknown): void => {
     failure ??= error;
     onAnswer();
   };
-  while (goesOn() && failure === undefined) {
-    for (let i = 0; i < BURST; i++) {
+  /** Waits until no more than so many are unanswered. */
+  const unanswered = async (most: number): Promise<void> => {
+    while (sent - answered > most) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  while (failure === undefined && (await goesOn(sent))) {
+    for (let i = 0; i < burst; i++) {
       sent++;
       topic.publish(payload).then(onAnswer, onFailure);
     }
-    await topic.ready();
+    await unanswered(window - burst);
     // Answers come in through the event loop, which a producer that never waits would starve.
     await new Promise((resolve) => setImmediate(resolve));
   }
-  if (answered < sent) await new Promise<void>((resolve) => (allAnswered = resolve));
+  await unanswered(0);
   if (failure !== undefined) throw asError(failure);
   return sent;
 }

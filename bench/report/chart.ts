@@ -1,10 +1,24 @@
 import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
+import type { Contestant } from "../contestants/contestant.js";
 import { median, type Outcome } from "../rounds.js";
 
 const OURS = "#0b7a75";
-const PEER = "#b8c4c8";
-const NOT_DURABLE = "#e4ddd0";
+const PEER = "#9fb3ba";
+const NOT_DURABLE = "#dcd3bd";
+const TEXT = "#24292f";
+
+/** What is drawn, of all that is measured. */
+const SHOWN: readonly string[] = [
+  "publish, one caller",
+  "publish, 64 callers",
+  "publish, 256 callers",
+  "publish, pipelined",
+  "consume a backlog, ack each",
+  "fan-out to 10",
+  "delivery at 1,000 messages a second",
+  "delivery at 20,000 messages a second",
+];
 
 /** What a bar stands for. */
 interface Bar {
@@ -13,32 +27,33 @@ interface Bar {
   readonly value: number;
 }
 
-/**
- * Bars of medians, a panel a measure, each with a scale of its own, as SVG.
- * @param notDurable contestants whose answers do not mean that the message is on disk; they are drawn paler
- */
-export function barChart(title: string, outcomes: readonly Outcome[], contestants: readonly string[], notDurable: readonly string[]): Promise<string> {
-  const bars: Bar[] = outcomes.flatMap((outcome) =>
+/** Bars of medians, a panel a measure, each with a scale of its own, as SVG on a ground of its own; paler: not durable. */
+export function barChart(outcomes: readonly Outcome[], contestants: readonly Contestant[]): Promise<string> {
+  const drawn = outcomes.filter(({ measure }) => SHOWN.includes(measure));
+  const names = contestants.map(({ name }) => name);
+  const notDurable = contestants.filter(({ isDurable }) => !isDurable).map(({ name }) => name);
+  const bars: Bar[] = drawn.flatMap((outcome) =>
     outcome.series
-      .filter(({ contestant, figure, failure }) => contestants.includes(contestant) && figure === outcome.figures[0]?.name && failure === undefined)
-      .map(({ contestant, values }) => ({ measure: outcome.measure, contestant, value: Math.round(median(values) * 100) / 100 })),
+      .filter(({ contestant, figure, failure }) => names.includes(contestant) && figure === outcome.figures[0]?.name && failure === undefined)
+      .map(({ contestant, values }) => ({ measure: title(outcome), contestant, value: median(values) })),
   );
   const spec: TopLevelSpec = {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    title: { text: title, anchor: "start" },
     background: "white",
+    padding: 16,
     data: { values: bars },
-    facet: { field: "measure", type: "nominal", title: null, sort: outcomes.map(({ measure }) => measure), header: { labelFontWeight: "bold", labelAnchor: "start", labelOrient: "top" } },
+    facet: { field: "measure", type: "nominal", title: null, sort: drawn.map(title), header: { labelFontWeight: "bold", labelFontSize: 13, labelColor: TEXT, labelAnchor: "start", labelOrient: "top" } },
     columns: 2,
+    spacing: { row: 24, column: 32 },
     resolve: { scale: { x: "independent" } },
     spec: {
-      width: 300,
-      height: { step: 18 },
+      width: 230,
+      height: { step: 20 },
       layer: [
         {
           mark: { type: "bar", cornerRadiusEnd: 2 },
           encoding: {
-            x: { field: "value", type: "quantitative", title: null, axis: { format: "~s", tickCount: 4, grid: true } },
+            x: { field: "value", type: "quantitative", title: null, axis: null },
             color: {
               condition: [
                 { test: `datum.contestant === 'Tidemark'`, value: OURS },
@@ -48,11 +63,16 @@ export function barChart(title: string, outcomes: readonly Outcome[], contestant
             },
           },
         },
-        { mark: { type: "text", align: "left", dx: 3, fontSize: 10 }, encoding: { x: { field: "value", type: "quantitative" }, text: { field: "value", type: "quantitative", format: ".3~s" } } },
+        { mark: { type: "text", align: "left", dx: 4, fontSize: 11, color: TEXT }, encoding: { x: { field: "value", type: "quantitative" }, text: { field: "value", type: "quantitative", format: ".3~s" } } },
       ],
-      encoding: { y: { field: "contestant", type: "nominal", title: null, sort: [...contestants] } },
+      encoding: { y: { field: "contestant", type: "nominal", title: null, sort: [...names] } },
     },
-    config: { font: "system-ui, sans-serif", view: { stroke: null }, axis: { domain: false, ticks: false } },
+    config: { font: "system-ui, sans-serif", view: { stroke: null }, axis: { domain: false, ticks: false, labelFontSize: 11, labelColor: TEXT, labelLimit: 260 } },
   };
   return new View(parse(compile(spec).spec), { renderer: "none" }).toSVG();
+}
+
+function title({ measure, figures }: Outcome): string {
+  const [first] = figures;
+  return first?.unit === "ms" ? `${measure}: ${first.name} in ms, less is better` : `${measure}: messages a second`;
 }

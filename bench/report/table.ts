@@ -4,7 +4,7 @@ const OURS = "Tidemark";
 
 /** One measure as Markdown: median, spread, and how many times as much ours is. */
 export function measureTable(outcome: Outcome): string {
-  const head = ["", ...outcome.figures.map(({ name, unit }) => (outcome.figures.length === 1 ? unit : `${name}, ${unit}`)), "lowest to highest", "Tidemark / this"];
+  const head = ["", ...outcome.figures.map(({ name, unit }) => (name === "perSecond" ? unit : `${name}, ${unit}`)), "lowest to highest", "Tidemark / this"];
   const contestants = [...new Set(outcome.series.map(({ contestant }) => contestant))];
   const rows = contestants.map((contestant) => {
     const series = outcome.figures.map(({ name }) => find(outcome, contestant, name));
