@@ -23,6 +23,7 @@ import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
 import type { LeaveReason, LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
+import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
 export interface BrokerApi {
@@ -58,6 +59,13 @@ export interface BrokerApi {
    * space is freed afterwards. Rejects with BEYOND_HEAD, or QUEUE_ID_MISMATCH.
    */
   purgeQueue(request: PurgeRequest): Promise<PurgeOutcome>;
+  /**
+   * Where there is a subscriber of that name it answers it, if it has that filter and start, and every setting that is named.
+   * FILTER_MISMATCH, START_MISMATCH, SUBSCRIBER_EXISTS; BEYOND_HEAD, INVALID_FIELD, ORDERED_QUEUE_REQUIRED.
+   */
+  createSubscriber(request: NewSubscriber): Promise<SubscriberInfo>;
+  /** Changes filter, settings and pause, durably and for open sessions too. INVALID_FIELD, ORDERED_QUEUE_REQUIRED, FILTER_CHANGES_PENDING. */
+  updateSubscriber(update: SubscriberUpdate): Promise<SubscriberInfo>;
   getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo>;
   listSubscribers(queue: string, after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]>;
   deleteSubscriber(queue: string, subscriber: string): Promise<void>;
@@ -260,22 +268,6 @@ export interface PurgeOutcome {
   readonly purgedBytes: number;
   /** Everything up to it is gone. */
   readonly throughOffset: Offset;
-}
-
-export interface SubscriberInfo {
-  readonly queue: string;
-  readonly name: string;
-  readonly events: readonly string[];
-  readonly createTimeMs: WallMs;
-  readonly committedOffset: Offset;
-  readonly backlogCount: number;
-  readonly inFlightCount: number;
-  readonly waitingRetryCount: number;
-  readonly deadLetterCount: number;
-  readonly clientCount: number;
-  readonly blockedLaneCount: number;
-  /** What holds for it. */
-  readonly settings: BrokerSettings;
 }
 
 export interface ClientInfo {

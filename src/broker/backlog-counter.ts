@@ -1,5 +1,6 @@
 import type { Chunk } from "../core/chunk.js";
 import type { EventFilter } from "../core/event-filter.js";
+import { FilterHistory } from "../core/subscription/filter-history.js";
 import { LoadedChunk } from "../core/subscription/loaded-chunks.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
@@ -20,6 +21,8 @@ const CHUNKS_AT_ONCE_MAX = 16_384;
  * and the head at the other, over chunks that are in memory anyway; only what is not is read, headers only, once.
  */
 export class BacklogCounter {
+  /** The same ahead of the subscription, whatever was before. */
+  private readonly filters: FilterHistory;
   private from: number;
   private through: number;
   private count = 0;
@@ -36,6 +39,7 @@ export class BacklogCounter {
     private readonly journal: Journal,
     next: Offset,
   ) {
+    this.filters = new FilterHistory(filter);
     this.from = next;
     this.through = next - 1;
   }
@@ -135,7 +139,7 @@ export class BacklogCounter {
   }
 
   private matching(chunk: Chunk, first: number, last: number): number {
-    const view = new LoadedChunk(chunk, this.filter, this.subscriber);
+    const view = new LoadedChunk(chunk, this.filters, this.subscriber);
     if (view.takesNothing) return 0;
     let count = 0;
     for (let index = first - chunk.first; index <= last - chunk.first; index++) if (view.takes(index)) count++;

@@ -8,7 +8,7 @@ import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
@@ -18,6 +18,7 @@ import { QueueRegistry } from "./queue-registry.js";
 import { Scheduler } from "./scheduler.js";
 import { endWith } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
+import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 import { TailCache } from "./tail-cache.js";
 import { WaitingPublishes } from "./waiting-publishes.js";
 
@@ -155,6 +156,14 @@ export class Broker implements BrokerApi, BrokerView {
     const outcome = await queue.purge(throughOffset, dryRun);
     if (!dryRun) this.parts.journal.info("queue purged", { queue: name, queueId: queue.id, ...outcome });
     return outcome;
+  }
+
+  async createSubscriber(request: NewSubscriber): Promise<SubscriberInfo> {
+    return (await this.existing(request.queue)).createSubscriber(request);
+  }
+
+  async updateSubscriber(update: SubscriberUpdate): Promise<SubscriberInfo> {
+    return (await this.existing(update.queue)).updateSubscriber(update);
   }
 
   async getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo> {

@@ -1,6 +1,5 @@
-import type { Chunk } from "../core/chunk.js";
-import type { EventFilter } from "../core/event-filter.js";
 import type { Fact } from "../core/subscription/facts.js";
+import type { FilterHistory } from "../core/subscription/filter-history.js";
 import type { Offset } from "../core/units.js";
 import type { Journal } from "../ports/journal.js";
 import { LogCorrupt, LogOutOfRange } from "../ports/log.js";
@@ -33,16 +32,16 @@ export class ChunkSource {
 
   /**
    * Reads the log. `done` is called in a later turn, so that a subscriber that goes through a long log lets others live.
-   * Bodies in which the filter takes nothing stay unread.
+   * Bodies in which no filter takes anything stay unread: neither that of now, nor the one that a message was handed out under
+   * and is to be handed out again.
    */
-  read(from: Offset, filter: EventFilter, done: (fact: LoadedFact) => void): void {
-    const wantsBody = (header: Chunk): boolean => header.events.some((event) => filter.matches(event));
+  read(from: Offset, filters: FilterHistory, done: (fact: LoadedFact) => void): void {
     const answer = (fact: LoadedFact): void => {
       this.turns.next(() => {
         done(fact);
       });
     };
-    this.log.read(from, { maxMessages: READ_MESSAGES, maxBytes: READ_BYTES, wantsBody }).then(
+    this.log.read(from, { maxMessages: READ_MESSAGES, maxBytes: READ_BYTES, wantsBody: (header) => filters.takesAnyOf(header) }).then(
       (chunks) => {
         if (chunks.length > 0) answer({ type: "chunks_loaded", chunks });
         else answer({ type: "log_truncated", first: this.log.head().next });

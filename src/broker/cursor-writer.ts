@@ -28,6 +28,12 @@ export interface DeadLetterCopy {
   readonly value: Buffer;
 }
 
+/** What belongs to the cursor that it is committed with, but is no part of it. */
+export interface KeptRecord {
+  readonly key: string;
+  readonly value: Buffer;
+}
+
 /**
  * Commits one durable subscriber's cursor, one commit in flight, together with the dead letters that it has let go of: they
  * are in both places or in neither. Urgent requests go with the next group commit, others within 100 ms.
@@ -41,6 +47,7 @@ export class CursorWriter {
   private urgent = false;
   private closed = false;
   private copies: DeadLetterCopy[] = [];
+  private kept: KeptRecord[] = [];
   private flushed: (() => void)[] = [];
 
   constructor(
@@ -76,6 +83,12 @@ export class CursorWriter {
     this.request(true);
   }
 
+  /** Writes a record with the next commit, over what is there. */
+  keep(record: KeptRecord): void {
+    this.kept.push(record);
+    this.request(true);
+  }
+
   /** Commits what is due. */
   pump(): void {
     if (!this.dirty || this.inFlight || this.closed) return;
@@ -101,8 +114,9 @@ export class CursorWriter {
   }
 
   private submit(): void {
-    const { copies } = this;
+    const { copies, kept } = this;
     this.copies = [];
+    this.kept = [];
     this.dirty = false;
     this.urgent = false;
     this.inFlight = true;
@@ -110,6 +124,8 @@ export class CursorWriter {
     const { bytes, version } = this.owner.encodeCursor();
     const puts: Put[] = [{ key: cursorKey(this.subscriber), value: bytes, expect: this.token }];
     for (const { key, value } of copies) puts.push({ key, value, expect: "absent" });
+    // Of several the last one counts, as each key may stand in a commit once.
+    for (const { key, value } of new Map(kept.map((record) => [record.key, record])).values()) puts.push({ key, value, expect: "any" });
     const deadLetters = this.storedDeadLetters + copies.length;
     if (copies.length > 0) puts.push({ key: deadLetterCountKey(this.subscriber), value: encodeRecord({ count: deadLetters }), expect: "any" });
     this.state.commit(puts).then(
@@ -124,12 +140,12 @@ export class CursorWriter {
       },
       (error: unknown) => {
         this.inFlight = false;
-        this.failed(error, copies);
+        this.failed(error, copies, kept);
       },
     );
   }
 
-  private failed(error: unknown, copies: readonly DeadLetterCopy[]): void {
+  private failed(error: unknown, copies: readonly DeadLetterCopy[], kept: readonly KeptRecord[]): void {
     if (this.closed) {
       this.tellFlushed();
       return;
@@ -138,6 +154,7 @@ export class CursorWriter {
       // A letter that is already there stays as it is: the same message was given up before.
       const present = new Set(error.keys);
       this.copies = [...copies.filter(({ key }) => !present.has(key)), ...this.copies];
+      this.kept = [...kept, ...this.kept];
       this.request(true);
       this.pump();
       return;

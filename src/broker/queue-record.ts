@@ -2,8 +2,9 @@ import { wallMs } from "../core/units.js";
 import type { WallMs } from "../core/units.js";
 import type { QueueId } from "../ports/engine.js";
 import { encodeRecord, JsonRecord, RecordCorrupt } from "./json-record.js";
-import { changedSettings, QUEUE_FIELDS } from "./queue-settings.js";
+import { QUEUE_FIELDS } from "./queue-settings.js";
 import type { Ordering, OwnSettings, QueueField } from "./queue-settings.js";
+import { settingsIn } from "./settings-record.js";
 
 /**
  * Keys in the catalog.
@@ -14,8 +15,7 @@ import type { Ordering, OwnSettings, QueueField } from "./queue-settings.js";
 export const QUEUE_PREFIX = "q/";
 export const DELETED_PREFIX = "x/";
 
-type NumberField = Exclude<QueueField, "onPoison">;
-const NUMBERS = Object.keys(QUEUE_FIELDS).filter((field): field is NumberField => field !== "onPoison");
+const FIELDS = Object.keys(QUEUE_FIELDS) as readonly QueueField[];
 
 /** What the catalog keeps of a queue. */
 export interface QueueRecord {
@@ -36,12 +36,5 @@ export function decodeQueueRecord(name: string, bytes: Buffer): QueueRecord {
   const record = new JsonRecord(bytes, `the record of queue ${name}`);
   const ordering = record.text("ordering");
   if (ordering !== "UNORDERED" && ordering !== "ORDERED") throw new RecordCorrupt(`queue ${name} has the unknown ordering ${ordering}`);
-  return { name, id: record.text("id"), ordering, createTimeMs: wallMs(record.count("createTimeMs")), own: ownSettings(name, record) };
-}
-
-function ownSettings(queue: string, record: JsonRecord): OwnSettings {
-  const onPoison = record.optionalText("onPoison");
-  if (onPoison !== undefined && onPoison !== "DEAD_LETTER" && onPoison !== "BLOCK_LANE") throw new RecordCorrupt(`queue ${queue} has the unknown on_poison ${onPoison}`);
-  const numbers = NUMBERS.map((field) => [field, record.optionalNumber(field)] as const);
-  return changedSettings({}, { onPoison, ...Object.fromEntries(numbers) });
+  return { name, id: record.text("id"), ordering, createTimeMs: wallMs(record.count("createTimeMs")), own: settingsIn(`queue ${name}`, record, FIELDS) };
 }

@@ -11,6 +11,8 @@ import { SerialByName } from "./serial-by-name.js";
 
 const ENTRIES_AT_ONCE = 256;
 const NO_VALUE = Buffer.alloc(0);
+/** Where a queue has what its subscribers inherit. */
+const DEFAULTS_PATH = "queue.subscriber_defaults";
 
 /** The queues of the broker by name: what the catalog says, and those that are open. A queue is opened when it is first needed. */
 export class QueueRegistry {
@@ -80,7 +82,7 @@ export class QueueRegistry {
   create(settings: QueueSettings): Promise<Queue> {
     const { name, ordering, own } = settings;
     return this.serial.run(name, async () => {
-      checkTogether(name, ordering, own, settingsInEffect(this.parts.settings, own));
+      checkTogether({ queue: name, ordering, path: DEFAULTS_PATH }, own, settingsInEffect(this.parts.settings, own));
       const known = this.records.get(name);
       if (known !== undefined) checkSame(known, settings);
       return this.open.get(name) ?? this.openOne(known ?? (await this.make(settings)));
@@ -95,7 +97,7 @@ export class QueueRegistry {
       if (queueId !== "" && queueId !== known.id) throw queueIdMismatch(name, queueId, known.id);
       if (ordering !== undefined && ordering !== known.ordering) throw invalidField("queue.ordering", ordering, `${known.ordering}, as queue ${name} was made; it never changes`);
       const own = changedSettings(known.own, changes);
-      checkTogether(name, known.ordering, changes, settingsInEffect(this.parts.settings, own));
+      checkTogether({ queue: name, ordering: known.ordering, path: DEFAULTS_PATH }, changes, settingsInEffect(this.parts.settings, own));
       const queue = this.open.get(name) ?? (await this.openOne(known));
       if (sameSettings(own, known.own)) return queue;
       const record = { ...known, own };

@@ -1,27 +1,22 @@
 import { BrokerError } from "../core/errors.js";
 import { invalidField } from "../core/names.js";
 import type { BrokerSettings } from "./settings.js";
+import { SUBSCRIBER_FIELDS } from "./subscriber-settings.js";
+import type { SubscriberField, SubscriberSettingChanges } from "./subscriber-settings.js";
 
 /** Whether the order of messages is kept; fixed when a queue is made. */
 export type Ordering = "UNORDERED" | "ORDERED";
 
-/** What a queue may set, by its path in the contract's Queue. The first two are the queue's own, its subscribers inherit the rest. */
-export const QUEUE_FIELDS = {
+/** What is a queue's own, by its path in the contract's Queue. */
+const ONLY_QUEUE_FIELDS = {
   dedupWindowMs: "dedup_window",
   dedupIdsMax: "dedup_ids_max",
-  ackTimeoutMs: "subscriber_defaults.ack_timeout",
-  maxAttempts: "subscriber_defaults.max_attempts",
-  backoffMinMs: "subscriber_defaults.backoff.min_delay",
-  backoffMaxMs: "subscriber_defaults.backoff.max_delay",
-  backoffFactor: "subscriber_defaults.backoff.factor",
-  onPoison: "subscriber_defaults.on_poison",
-  maxDeliveries: "subscriber_defaults.max_deliveries",
-  maxUnsettled: "subscriber_defaults.max_unsettled",
-  flowMessages: "subscriber_defaults.window_messages",
-  flowBytes: "subscriber_defaults.window_bytes",
 } as const satisfies Partial<Record<keyof BrokerSettings, string>>;
 
-export type QueueField = keyof typeof QUEUE_FIELDS;
+export type QueueField = keyof typeof ONLY_QUEUE_FIELDS | SubscriberField;
+
+/** What a queue may set, by its path in the contract's Queue: what is its own, and what its subscribers inherit. */
+export const QUEUE_FIELDS: Readonly<Record<QueueField, string>> = { ...ONLY_QUEUE_FIELDS, ...underDefaults(SUBSCRIBER_FIELDS) };
 
 /** What a queue sets itself; what it leaves out it has from the server. */
 export type OwnSettings = { readonly [F in QueueField]?: BrokerSettings[F] };
@@ -30,17 +25,16 @@ export type OwnSettings = { readonly [F in QueueField]?: BrokerSettings[F] };
 export type SettingChanges = { readonly [F in QueueField]?: BrokerSettings[F] | undefined };
 
 const FIELDS = Object.keys(QUEUE_FIELDS) as readonly QueueField[];
-const INHERITED = "subscriber_defaults.";
 
-/** Settings after a change. */
-export function changedSettings(own: OwnSettings, changes: SettingChanges): OwnSettings {
-  const both = { ...own, ...changes };
-  return Object.fromEntries(FIELDS.filter((field) => both[field] !== undefined).map((field) => [field, both[field]]));
+/** Settings after a change; those of a subscriber too, which are some of these. */
+export function changedSettings<Own extends OwnSettings>(own: Own, changes: { readonly [F in keyof Own]?: Own[F] | undefined }): Own {
+  const both: SettingChanges = { ...own, ...changes };
+  return Object.fromEntries(FIELDS.filter((field) => both[field] !== undefined).map((field) => [field, both[field]])) as Own;
 }
 
-/** What holds for a queue. */
-export function settingsInEffect(server: BrokerSettings, own: OwnSettings): BrokerSettings {
-  return { ...server, ...own };
+/** What holds for a queue, or with the queue's as `outer` for a subscriber. */
+export function settingsInEffect(outer: BrokerSettings, own: OwnSettings): BrokerSettings {
+  return { ...outer, ...own };
 }
 
 /** The first field that `claimed` names with another value than `own` has. */
@@ -52,11 +46,12 @@ export function sameSettings(a: OwnSettings, b: OwnSettings): boolean {
   return FIELDS.every((field) => a[field] === b[field]);
 }
 
-/** What changed for subscribers, in words; empty when nothing did. */
-export function changesText(before: BrokerSettings, after: BrokerSettings): string {
-  return FIELDS.filter((field) => QUEUE_FIELDS[field].startsWith(INHERITED) && before[field] !== after[field])
-    .map((field) => `${QUEUE_FIELDS[field].slice(INHERITED.length)} is ${after[field]}${field.endsWith("Ms") ? " ms" : ""}`)
-    .join(", ");
+/** Of whom settings are checked, and where its request has the fields of a subscriber. */
+export interface SettingsOwner {
+  readonly queue: string;
+  readonly ordering: Ordering;
+  /** `queue.subscriber_defaults` or `subscriber.settings`. */
+  readonly path: string;
 }
 
 /**
@@ -66,17 +61,21 @@ export function changesText(before: BrokerSettings, after: BrokerSettings): stri
  * @param changes what the caller asks for, to name the field that is to blame
  * @param settings what would hold
  */
-export function checkTogether(queue: string, ordering: Ordering, changes: SettingChanges, settings: BrokerSettings): void {
+export function checkTogether({ queue, ordering, path }: SettingsOwner, changes: SubscriberSettingChanges, settings: BrokerSettings): void {
   const { backoffMinMs, backoffMaxMs, onPoison } = settings;
   if (backoffMinMs > backoffMaxMs) {
-    if (changes.backoffMaxMs !== undefined) throw invalidField(`queue.${QUEUE_FIELDS.backoffMaxMs}`, `${backoffMaxMs} ms`, `at least the min_delay of ${backoffMinMs} ms`);
-    throw invalidField(`queue.${QUEUE_FIELDS.backoffMinMs}`, `${backoffMinMs} ms`, `at most the max_delay of ${backoffMaxMs} ms`);
+    if (changes.backoffMaxMs !== undefined) throw invalidField(`${path}.${SUBSCRIBER_FIELDS.backoffMaxMs}`, `${backoffMaxMs} ms`, `at least the min_delay of ${backoffMinMs} ms`);
+    throw invalidField(`${path}.${SUBSCRIBER_FIELDS.backoffMinMs}`, `${backoffMinMs} ms`, `at most the max_delay of ${backoffMaxMs} ms`);
   }
   if (onPoison !== "BLOCK_LANE" || ordering === "ORDERED") return;
   throw new BrokerError("ORDERED_QUEUE_REQUIRED", `queue ${queue} is UNORDERED and has no lanes to block: leave on_poison at DEAD_LETTER, or make an ordered queue`, {
-    field: `queue.${QUEUE_FIELDS.onPoison}`,
+    field: `${path}.${SUBSCRIBER_FIELDS.onPoison}`,
     value: onPoison,
     queue,
     ordering,
   });
+}
+
+function underDefaults(fields: Readonly<Record<SubscriberField, string>>): Record<SubscriberField, string> {
+  return Object.fromEntries(Object.entries(fields).map(([field, path]) => [field, `subscriber_defaults.${path}`])) as Record<SubscriberField, string>;
 }

@@ -4,7 +4,7 @@ import { offset, wallMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { ChunkRecord } from "../ports/log.js";
 import type { QueueView } from "../ports/telemetry.js";
-import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink, SubscriberInfo } from "./api.js";
+import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink } from "./api.js";
 import { listDeadLetters } from "./dead-letter-list.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import { DedupIndex } from "./dedup-index.js";
@@ -21,11 +21,13 @@ import { Purger } from "./purger.js";
 import { QueueLog } from "./queue-log.js";
 import type { QueueParts } from "./queue-parts.js";
 import type { QueueRecord } from "./queue-record.js";
-import { changesText, settingsInEffect } from "./queue-settings.js";
+import { settingsInEffect } from "./queue-settings.js";
 import { SessionOpening } from "./session-opening.js";
 import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
+import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 import { Subscribers } from "./subscribers.js";
+import type { DurableSubscriber } from "./subscribers.js";
 import type { QueueTail } from "./tail-cache.js";
 import { Trimmer } from "./trimmer.js";
 
@@ -78,7 +80,6 @@ export class Queue {
     this.opening = new SessionOpening(
       {
         ...{ id: record.id, ordered: record.ordering === "ORDERED", log, subscribers: this.subscribers },
-        settings: () => this.settings,
         checkOpen: () => {
           if (this.closedBy !== undefined) throw this.closedBy;
         },
@@ -150,12 +151,11 @@ export class Queue {
 
   /** The catalog has a record with other settings: they hold from now on. */
   settingsChanged(record: QueueRecord): void {
-    const before = this.settings;
     this.record = record;
     this.settings = settingsInEffect(this.parts.settings, record.own);
     this.dedup.bound(this.settings.dedupWindowMs, this.settings.dedupIdsMax);
     this.trimmer.somethingChanged();
-    this.subscribers.settingsChanged(this.settings, changesText(before, this.settings));
+    this.subscribers.settingsChanged(this.settings);
     this.parts.journal.info("queue settings changed", { queue: this.name, queueId: this.id, ...record.own });
   }
 
@@ -198,13 +198,23 @@ export class Queue {
 
   /** See BrokerApi.getSubscriber. */
   async subscriber(name: string): Promise<SubscriberInfo> {
-    return subscriberInfo(this.name, await this.subscribers.find(name), this.settings);
+    return this.infoOf(await this.subscribers.find(name));
+  }
+
+  /** See BrokerApi.createSubscriber. */
+  async createSubscriber(request: NewSubscriber): Promise<SubscriberInfo> {
+    return this.infoOf(await this.subscribers.make(request));
+  }
+
+  /** See BrokerApi.updateSubscriber. */
+  async updateSubscriber(update: SubscriberUpdate): Promise<SubscriberInfo> {
+    return this.infoOf(await this.subscribers.update(update));
   }
 
   /** See BrokerApi.listSubscribers. */
   async listSubscribers(after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]> {
     const infos: SubscriberInfo[] = [];
-    for (const known of this.subscribers.list(after, limit)) infos.push(await subscriberInfo(this.name, known, this.settings));
+    for (const known of this.subscribers.list(after, limit)) infos.push(await this.infoOf(known));
     return infos;
   }
 
@@ -250,6 +260,10 @@ export class Queue {
   abandon(error: BrokerError): void {
     this.publisher.abandon(error);
     this.end(error);
+  }
+
+  private infoOf(known: DurableSubscriber): Promise<SubscriberInfo> {
+    return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record));
   }
 
   /** The oldest message that is there for readers. */

@@ -1,4 +1,3 @@
-import { BrokerError } from "../core/errors.js";
 import type { OpenSession } from "../core/session.js";
 import { offset } from "../core/units.js";
 import type { Log } from "../ports/log.js";
@@ -11,6 +10,7 @@ import { sessionTerms } from "./session-terms.js";
 import type { SessionTerms } from "./session-terms.js";
 import type { BrokerSettings } from "./settings.js";
 import type { Subscribers } from "./subscribers.js";
+import { movedError } from "./subscription-errors.js";
 import type { SubscriptionDriver } from "./subscription-driver.js";
 
 /** The queue that sessions are opened on. */
@@ -19,8 +19,6 @@ export interface SessionQueue {
   readonly ordered: boolean;
   readonly log: Pick<Log, "head">;
   readonly subscribers: Subscribers;
-  /** What holds there now. */
-  settings(): BrokerSettings;
   /** Throws when it is closed. */
   checkOpen(): void;
 }
@@ -39,18 +37,18 @@ export class SessionOpening {
     // Before a subscriber is made for it.
     checkClaims(open, offset(queue.log.head().next - 1));
     predecessorOf(open, clients);
-    const { driver, created } = await queue.subscribers.join(open);
+    const { driver, created, settings } = await queue.subscribers.join(open);
     await driver.countBacklog();
     this.check(mayOpen);
-    if (driver.isOver) throw new BrokerError("SUBSCRIPTION_MOVED", `subscriber ${open.subscriber} was changed while the session opened: open it again`, {}, 0);
-    const terms = sessionTerms(open, queue.settings());
-    const session = this.session(open, sink, driver, terms);
+    if (driver.isOver) throw movedError(open.subscriber);
+    const terms = sessionTerms(open, settings());
+    const session = this.session(open, sink, driver, terms, settings);
     const predecessor = predecessorOf(open, clients);
     predecessor?.end(endWith(replacedError(predecessor.id)));
     checkAgainst(open, driver);
     await this.attach(session, driver, open, terms, mayOpen);
     clients.add(session);
-    const { maxAttempts, maxUnsettled } = queue.settings();
+    const { maxAttempts, maxUnsettled } = settings();
     sink.opened({
       sessionId: session.id,
       queueId: queue.id,
@@ -73,11 +71,10 @@ export class SessionOpening {
     return session;
   }
 
-  private session(open: OpenSession, sink: SessionSink, driver: SubscriptionDriver, terms: SessionTerms): LiveSession {
+  private session(open: OpenSession, sink: SessionSink, driver: SubscriptionDriver, terms: SessionTerms, settings: () => BrokerSettings): LiveSession {
     const { clock, scheduler, random, clients } = this.parts;
     return new LiveSession(random.id(), open, terms, sink, driver, {
-      ...{ clock, scheduler },
-      settings: () => this.queue.settings(),
+      ...{ clock, scheduler, settings },
       changed: (changed) => {
         clients.changed(changed);
       },

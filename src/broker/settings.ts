@@ -31,3 +31,8 @@ export const BROKER_DEFAULTS: BrokerSettings = { autoCreateQueues: true, onPoiso
 export function deliveryRules({ maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison }: BrokerSettings): DeliveryRules {
   return { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison };
 }
+
+/** Whether two sets of rules are one. */
+export function sameRules(a: DeliveryRules, b: DeliveryRules): boolean {
+  return (Object.keys(a) as (keyof DeliveryRules)[]).every((rule) => a[rule] === b[rule]);
+}

@@ -1,5 +1,5 @@
-import type { SubscriberInfo } from "./api.js";
 import type { BrokerSettings } from "./settings.js";
+import type { SubscriberInfo } from "./subscriber-api.js";
 import type { DurableSubscriber } from "./subscribers.js";
 
 /**
@@ -8,19 +8,15 @@ import type { DurableSubscriber } from "./subscribers.js";
  */
 export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings): Promise<SubscriberInfo> {
   const backlogCount = await driver.countBacklog();
-  const { committedOffset, inFlight, waitingRetry, blockedLanes } = driver.counts();
+  const { committedOffset, inFlight, waitingRetry, blockedLanes, pause } = driver.counts();
+  const { name, start, createTimeMs, own } = record;
   return {
-    queue,
-    name: record.name,
+    ...{ queue, name, start, createTimeMs, own, settings, pause, committedOffset, backlogCount },
     events: driver.events,
-    createTimeMs: record.createTimeMs,
-    committedOffset,
-    backlogCount,
     inFlightCount: inFlight,
     waitingRetryCount: waitingRetry,
     deadLetterCount: driver.deadLetterCount,
     clientCount: driver.sessionCount,
     blockedLaneCount: blockedLanes,
-    settings,
   };
 }

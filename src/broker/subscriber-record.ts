@@ -1,9 +1,15 @@
 import type { StartPoint } from "../core/session.js";
+import type { Pause } from "../core/subscription/pause.js";
 import { offset, wallMs } from "../core/units.js";
 import type { WallMs } from "../core/units.js";
 import { encodeRecord, JsonRecord, RecordCorrupt } from "./json-record.js";
+import { settingsIn } from "./settings-record.js";
+import { SUBSCRIBER_FIELDS } from "./subscriber-settings.js";
+import type { OwnSubscriberSettings, SubscriberField } from "./subscriber-settings.js";
 
-/** What a durable subscriber was made with. */
+const FIELDS = Object.keys(SUBSCRIBER_FIELDS) as readonly SubscriberField[];
+
+/** What is set for a durable subscriber. */
 export interface SubscriberRecord {
   readonly name: string;
   /** Its filter's patterns, sorted; empty: everything. */
@@ -11,21 +17,28 @@ export interface SubscriberRecord {
   readonly createTimeMs: WallMs;
   /** Where it began, as asked for or by default. */
   readonly start: StartPoint;
+  /** A record made before subscribers had settings has none. */
+  readonly own: OwnSubscriberSettings;
+  /** Undefined: it was not paused. A pause that is over by itself may still stand here. */
+  readonly pause: Pause | undefined;
 }
 
-export function encodeSubscriberRecord({ events, createTimeMs, start }: SubscriberRecord): Buffer {
+export function encodeSubscriberRecord({ events, createTimeMs, start, own, pause }: SubscriberRecord): Buffer {
   const startOffset = start.kind === "after_offset" ? start.offset : 0;
-  return encodeRecord({ events, createTimeMs, start: start.kind, startOffset });
+  return encodeRecord({ events, createTimeMs, start: start.kind, startOffset, ...own, ...(pause !== undefined && { pausedUntilMs: pause.resumeTimeMs ?? 0 }) });
 }
 
 /** RecordCorrupt on bytes that `encodeSubscriberRecord` did not make. */
 export function decodeSubscriberRecord(name: string, bytes: Buffer): SubscriberRecord {
   const record = new JsonRecord(bytes, `the record of subscriber ${name}`);
+  const pausedUntilMs = record.optionalNumber("pausedUntilMs");
   return {
     name,
     events: record.texts("events"),
     createTimeMs: wallMs(record.count("createTimeMs")),
     start: startPoint(name, record.text("start"), record.count("startOffset")),
+    own: settingsIn(`subscriber ${name}`, record, FIELDS),
+    pause: pausedUntilMs === undefined ? undefined : { resumeTimeMs: pausedUntilMs === 0 ? undefined : wallMs(pausedUntilMs) },
   };
 }
 

@@ -6,24 +6,29 @@ import type { DeliveryRules, SubscriptionSettings } from "../core/subscription/s
 import type { SubscriptionTally } from "../core/subscription/tally.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
-import type { Entry } from "../ports/state.js";
 import type { SubscriberView, Telemetry } from "../ports/telemetry.js";
 import type { StoredCursor } from "./cursor-writer.js";
-import { JsonRecord, RecordCorrupt } from "./json-record.js";
+import { settingsInEffect } from "./queue-settings.js";
 import { SerialByName } from "./serial-by-name.js";
-import { deliveryRules } from "./settings.js";
+import { deliveryRules, sameRules } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
+import { StoredSubscribers } from "./stored-subscribers.js";
+import type { StoredSubscriber } from "./stored-subscribers.js";
 import { nextTurn } from "./log-headers.js";
 import { checkSubscriberClaims } from "./subscriber-claims.js";
-import { cursorKey, deadLetterCountKey, deadLetterPrefix, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
-import { decodeSubscriberRecord, encodeSubscriberRecord } from "./subscriber-record.js";
+import { startOffset } from "./start-offset.js";
+import { subscriberKey } from "./state-keys.js";
+import { subscriberView } from "./subscriber-view.js";
+import { encodeSubscriberRecord } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
+import type { NewSubscriber, SubscriberUpdate } from "./subscriber-api.js";
+import { changesText, NOTHING_SET } from "./subscriber-settings.js";
+import type { OwnSubscriberSettings } from "./subscriber-settings.js";
+import { changedRecord, changeTexts, checkSame, newRecord } from "./subscriber-update.js";
+import type { SubscriberHome } from "./subscriber-update.js";
 import { SubscriptionDriver } from "./subscription-driver.js";
 import type { DriverOwner, DriverParts } from "./subscription-driver.js";
 
-const ENTRIES_AT_ONCE = 256;
-/** Dead letters carry their messages, so few are listed at once. */
-const DEAD_LETTERS_AT_ONCE = 32;
 /** A durable subscriber's default; an ephemeral one begins with what comes. */
 const DURABLE_START: StartPoint = { kind: "earliest" };
 const EPHEMERAL_START: StartPoint = { kind: "latest" };
@@ -37,7 +42,7 @@ export interface SubscribersParts extends DriverParts {
   readonly telemetry: Telemetry;
   /** Resolves when nothing is being trimmed: the oldest message left then stays in this turn. */
   readonly trimIdle: () => Promise<void>;
-  /** A durable subscriber came or went. */
+  /** A durable subscriber came, went or changed its filter. */
   readonly changed: () => void;
   /** A committed offset may have moved. */
   readonly cursorSaved: () => void;
@@ -54,6 +59,8 @@ export interface DurableSubscriber {
 export interface Joined {
   readonly driver: SubscriptionDriver;
   readonly created: boolean;
+  /** What holds for it now. */
+  readonly settings: () => BrokerSettings;
 }
 
 /** The subscriptions of one queue: every durable subscriber, asleep or not, and the ephemeral ones that have a session. */
@@ -65,10 +72,13 @@ export class Subscribers {
   private readonly floors = new Map<string, Offset>();
   private readonly serial = new SerialByName();
   private readonly owner: DriverOwner;
-  private rules: DeliveryRules;
+  private readonly stored: StoredSubscribers;
+  /** What holds for the queue. */
+  private settings: BrokerSettings;
 
   constructor(private readonly parts: SubscribersParts) {
-    this.rules = deliveryRules(parts.settings);
+    this.settings = parts.settings;
+    this.stored = new StoredSubscribers(parts.queue, parts.state);
     this.owner = {
       cursorSaved: parts.cursorSaved,
       sessionOver: parts.sessionOver,
@@ -87,13 +97,7 @@ export class Subscribers {
 
   /** Loads every durable subscriber. Once, before anything else. */
   async load(): Promise<void> {
-    let after: string | undefined;
-    for (;;) {
-      const entries = await this.parts.state.list(SUBSCRIBER_PREFIX, after, ENTRIES_AT_ONCE);
-      for (const entry of entries) await this.loadOne(entry);
-      after = entries[entries.length - 1]?.key;
-      if (entries.length < ENTRIES_AT_ONCE) return;
-    }
+    for await (const stored of this.stored.all()) this.restore(stored);
   }
 
   get count(): number {
@@ -115,17 +119,7 @@ export class Subscribers {
 
   /** How each durable subscriber stands, for telemetry. */
   *views(): Iterable<SubscriberView> {
-    const head = this.parts.log.head().next - 1;
-    for (const [name, { driver }] of this.durable) {
-      const { committedOffset, inFlight, waitingRetry } = driver.counts();
-      yield {
-        ...{ name, committedOffset, inFlightCount: inFlight, waitingRetryCount: waitingRetry },
-        lag: Math.max(0, head - committedOffset),
-        backlogCount: driver.backlogCount(),
-        deadLetterCount: driver.deadLetterCount,
-        clientCount: driver.sessionCount,
-      };
-    }
+    for (const [name, { driver }] of this.durable) yield subscriberView(name, driver);
   }
 
   /** The filters of all durable subscribers. */
@@ -168,12 +162,41 @@ export class Subscribers {
   /** The durable subscriber that `open` names, made if there is none, or an ephemeral one. */
   async join(open: OpenSession): Promise<Joined> {
     const filter = EventFilter.parse(open.events);
-    if (open.subscriber === "") return { driver: this.makeEphemeral(open, filter), created: true };
+    if (open.subscriber === "") return { driver: this.makeEphemeral(open, filter), created: true, settings: () => this.settings };
+    const settings = (): BrokerSettings => settingsInEffect(this.settings, this.durable.get(open.subscriber)?.record.own ?? NOTHING_SET);
     return this.serial.run(open.subscriber, async () => {
       const known = this.durable.get(open.subscriber);
-      if (known === undefined) return { driver: await this.create(open, filter), created: true };
-      checkSubscriberClaims(known.record, open, filter);
-      return { driver: known.driver, created: false };
+      if (known !== undefined) checkSubscriberClaims(known.record, open);
+      const driver = known?.driver ?? (await this.create({ name: open.subscriber, events: filter.patterns, createTimeMs: this.parts.clock.wall(), start: open.start ?? DURABLE_START, own: NOTHING_SET, pause: undefined }, "open"));
+      return { driver, created: known === undefined, settings };
+    });
+  }
+
+  /** A subscriber made by an operator; the one that is there, if it is what is asked for, and SUBSCRIBER_EXISTS and the like otherwise. */
+  async make(request: NewSubscriber): Promise<DurableSubscriber> {
+    return this.serial.run(request.name, async () => {
+      const known = this.durable.get(request.name);
+      if (known === undefined) await this.create(newRecord(this.home, request, this.parts.clock.wall()), "subscriber");
+      else checkSame(known.record, known.driver.counts().pause, request);
+      return this.get(request.name);
+    });
+  }
+
+  /** Changes a subscriber, for open sessions at once; durable when it resolves. */
+  async update(update: SubscriberUpdate): Promise<DurableSubscriber> {
+    return this.serial.run(update.name, async () => {
+      const { record: before, driver } = this.get(update.name);
+      const { pause } = driver.counts();
+      const record = changedRecord(this.home, before, pause, update, this.parts.clock.wall());
+      const texts = changeTexts(before, pause, record, this.settings);
+      if (texts.events !== "") driver.changeFilter(EventFilter.parse(record.events), texts.events);
+      if (texts.settings !== "") driver.changeRules(this.rulesOf(record.own), texts.settings);
+      if (texts.pause !== "") driver.post({ type: "pause_changed", pause: record.pause, detail: texts.pause });
+      this.durable.set(update.name, { record, driver });
+      if (texts.events !== "") this.parts.changed();
+      const bytes = encodeSubscriberRecord(record);
+      if (!bytes.equals(encodeSubscriberRecord(before))) await driver.keep({ key: subscriberKey(update.name), value: bytes });
+      return this.get(update.name);
     });
   }
 
@@ -204,23 +227,31 @@ export class Subscribers {
       driver.close(this.deletedError(name));
       this.parts.telemetry.forgetSubscriber(this.parts.queue, name);
       this.parts.changed();
-      const keys = [subscriberKey(name), cursorKey(name), deadLetterCountKey(name)];
-      await this.parts.state.commit(keys.map((key) => ({ key, value: null, expect: "any" })));
-      await this.removeDeadLetters(name);
+      await this.stored.remove(name);
     });
   }
 
-  /** Other settings hold from now on; `detail` says which, empty: none that subscribers have. */
-  settingsChanged(settings: BrokerSettings, detail: string): void {
-    if (detail === "") return;
-    this.rules = deliveryRules(settings);
+  /** What holds for one subscriber. */
+  settingsOf(record: SubscriberRecord): BrokerSettings {
+    return settingsInEffect(this.settings, record.own);
+  }
+
+  /** Other settings hold for the queue from now on: who inherits them is told. */
+  settingsChanged(settings: BrokerSettings): void {
+    const before = this.settings;
+    this.settings = settings;
     const drivers = new Set([...this.awake, ...[...this.durable.values()].map(({ driver }) => driver)]);
-    for (const driver of drivers) driver.changeRules(this.rules, detail);
+    for (const driver of drivers) {
+      const own = this.ownOf(driver);
+      const detail = changesText(settingsInEffect(before, own), settingsInEffect(settings, own));
+      if (detail !== "") driver.changeRules(this.rulesOf(own), detail);
+    }
   }
 
   /** Brings up to date what was being made while settings changed. */
   refresh(driver: SubscriptionDriver): void {
-    if (driver.rules !== this.rules) driver.changeRules(this.rules, "");
+    const rules = this.rulesOf(this.ownOf(driver));
+    if (!sameRules(rules, driver.rules)) driver.changeRules(rules, "");
   }
 
   /** Ends every session with this error. What is stored stays. */
@@ -234,55 +265,57 @@ export class Subscribers {
     await Promise.all([...this.durable.values()].map(({ driver }) => driver.flush()));
   }
 
-  private async loadOne(entry: Entry): Promise<void> {
-    const { state, log, clock } = this.parts;
-    const name = entry.key.slice(SUBSCRIBER_PREFIX.length);
-    const record = decodeSubscriberRecord(name, entry.value);
-    const cursor = await state.get(cursorKey(name));
-    if (cursor === undefined) throw new RecordCorrupt(`subscriber ${name} of queue ${this.parts.queue} has no cursor`);
-    const count = await state.get(deadLetterCountKey(name));
-    const deadLetters = count === undefined ? 0 : new JsonRecord(count.value, `the dead letter count of subscriber ${name}`).count("count");
-    const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), false);
-    const machine = Subscription.restore(settings, cursor.value, offset(log.head().next - 1), clock.now(), this.tally(name));
-    this.keep(record, settings, machine, { token: cursor.token, deadLetters });
+  private get home(): SubscriberHome {
+    const { queue, ordered } = this.parts;
+    return { queue, ordering: ordered ? "ORDERED" : "UNORDERED", settings: this.settings };
+  }
+
+  private ownOf(driver: SubscriptionDriver): OwnSubscriberSettings {
+    return this.durable.get(driver.name)?.record.own ?? NOTHING_SET;
+  }
+
+  private rulesOf(own: OwnSubscriberSettings): DeliveryRules {
+    return deliveryRules(settingsInEffect(this.settings, own));
+  }
+
+  private restore({ record, cursorBytes, cursor }: StoredSubscriber): void {
+    const { log, clock } = this.parts;
+    const settings = this.subscriptionSettings(record.name, EventFilter.parse(record.events), record.own);
+    const machine = Subscription.restore(settings, cursorBytes, offset(log.head().next - 1), clock.now(), this.tally(record.name));
+    this.keep(record, settings, machine, cursor);
   }
 
   private keep(record: SubscriberRecord, settings: SubscriptionSettings, machine: Subscription, stored: StoredCursor): SubscriptionDriver {
     const driver = new SubscriptionDriver(settings, machine, this.parts, this.owner, stored);
     this.durable.set(record.name, { record, driver });
     this.refresh(driver);
+    if (record.pause !== undefined) driver.post({ type: "pause_changed", pause: record.pause, detail: "" });
     // A purge may have come while it was made, or its own cursor not have been stored before a crash.
     driver.passPurged();
     this.parts.changed();
     return driver;
   }
 
-  private async create(open: OpenSession, filter: EventFilter): Promise<SubscriptionDriver> {
-    const { state, clock, trimIdle, log } = this.parts;
-    const name = open.subscriber;
-    await this.removeDeadLetters(name);
-    await trimIdle();
-    const start = open.start ?? DURABLE_START;
-    const after = this.startOffset(start);
-    const record: SubscriberRecord = { name, events: filter.patterns, createTimeMs: clock.wall(), start };
-    const settings = this.subscriptionSettings(name, filter, false);
-    const machine = Subscription.begin(settings, after, offset(log.head().next - 1), this.tally(name));
+  /** @param message who says in a request where it begins */
+  private async create(record: SubscriberRecord, message: string): Promise<SubscriptionDriver> {
+    const { name } = record;
+    await this.stored.removeDeadLetters(name);
+    await this.parts.trimIdle();
+    const after = startOffset(record.start, message, this.parts);
+    const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), record.own);
+    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(name));
     this.floors.set(name, after);
     try {
-      const [, token] = await state.commit([
-        { key: subscriberKey(name), value: encodeSubscriberRecord(record), expect: "absent" },
-        { key: cursorKey(name), value: machine.encodeCursor().bytes, expect: "absent" },
-      ]);
-      if (token === undefined) throw new Error("a commit of a new subscriber came back without its tokens");
-      return this.keep(record, settings, machine, { token, deadLetters: 0 });
+      const stored = await this.stored.create(record, machine.encodeCursor().bytes);
+      return this.keep(record, settings, machine, stored);
     } finally {
       this.floors.delete(name);
     }
   }
 
   private makeEphemeral(open: OpenSession, filter: EventFilter): SubscriptionDriver {
-    const settings = this.subscriptionSettings("", filter, true);
-    const after = this.startOffset(open.start ?? EPHEMERAL_START);
+    const settings = { ...this.subscriptionSettings("", filter, NOTHING_SET), ephemeral: true };
+    const after = startOffset(open.start ?? EPHEMERAL_START, "open", this.parts);
     const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(""));
     return new SubscriptionDriver(settings, machine, this.parts, this.owner, undefined);
   }
@@ -291,23 +324,8 @@ export class Subscribers {
     return this.parts.telemetry.subscriber(this.parts.queue, name);
   }
 
-  /** The offset after which a start begins. */
-  private startOffset(start: StartPoint): Offset {
-    const { first, next } = this.parts.log.head();
-    if (start.kind === "earliest") return offset(first - 1);
-    if (start.kind === "latest") return offset(next - 1);
-    if (start.offset >= next) {
-      throw new BrokerError("BEYOND_HEAD", `start_after_offset is ${start.offset}, and the last message of queue ${this.parts.queue} has offset ${next - 1}`, {
-        field: "open.start_after_offset",
-        value: String(start.offset),
-        limit: `${first - 1} to ${next - 1}`,
-      });
-    }
-    return start.offset;
-  }
-
-  private subscriptionSettings(name: string, filter: EventFilter, ephemeral: boolean): SubscriptionSettings {
-    return { ...this.rules, name, filter, ordered: this.parts.ordered, ephemeral };
+  private subscriptionSettings(name: string, filter: EventFilter, own: OwnSubscriberSettings): SubscriptionSettings {
+    return { ...this.rulesOf(own), name, filter, ordered: this.parts.ordered, ephemeral: false };
   }
 
   /** Loads a subscriber whose driver is over from what is stored now. Whoever opens a session meanwhile waits. */
@@ -316,21 +334,13 @@ export class Subscribers {
     this.durable.delete(name);
     this.serial
       .run(name, async () => {
-        const entry = await this.parts.state.get(subscriberKey(name));
-        if (entry !== undefined) await this.loadOne(entry);
+        const stored = await this.stored.get(name);
+        if (stored !== undefined) this.restore(stored);
         this.floors.delete(name);
       })
       .catch((error: unknown) => {
         this.parts.journal.error("a subscriber cannot be loaded again; nothing is trimmed until the server is restarted", { subscriber: name, error });
       });
-  }
-
-  private async removeDeadLetters(name: string): Promise<void> {
-    for (;;) {
-      const letters = await this.parts.state.list(deadLetterPrefix(name), undefined, DEAD_LETTERS_AT_ONCE);
-      if (letters.length === 0) return;
-      await this.parts.state.commit(letters.map(({ key }) => ({ key, value: null, expect: "any" })));
-    }
   }
 
   private deletedError(name: string): BrokerError {

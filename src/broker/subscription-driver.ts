@@ -1,5 +1,6 @@
 import type { Chunk } from "../core/chunk.js";
-import { BrokerError } from "../core/errors.js";
+import type { BrokerError } from "../core/errors.js";
+import type { EventFilter } from "../core/event-filter.js";
 import type { Claims, SessionId, Sharing, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../core/subscription/facts.js";
@@ -15,16 +16,15 @@ import { Burial } from "./burial.js";
 import { ChunkSource } from "./chunk-source.js";
 import type { LoadedFact } from "./chunk-source.js";
 import { CursorWriter } from "./cursor-writer.js";
-import type { DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
+import type { KeptRecord, DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
 import type { LiveSession, SessionHome } from "./live-session.js";
 import type { QueueLog } from "./queue-log.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
+import { tellSession } from "./session-effects.js";
 import { endWith, isGraceful } from "./session-end.js";
 import type { SessionEnd } from "./session-end.js";
+import { checkEarlierFilters, movedError } from "./subscription-errors.js";
 import type { QueueTail } from "./tail-cache.js";
-
-/** Loading a subscriber again takes a few reads. */
-const MOVED_RETRY_MS = 100;
 
 /** What all subscriptions of one queue share. */
 export interface DriverParts {
@@ -63,7 +63,7 @@ export class SubscriptionDriver implements SessionHome {
   /** Called when a session is ready, or over before it was. */
   private readonly opening = new Map<SessionId, () => void>();
   private readonly source: ChunkSource;
-  private readonly backlog: BacklogCounter;
+  private backlog: BacklogCounter;
   private readonly alarm: Alarm;
   /** Undefined for an ephemeral subscription, which stores nothing. */
   private readonly cursor: CursorWriter | undefined;
@@ -74,7 +74,7 @@ export class SubscriptionDriver implements SessionHome {
 
   /** @param stored undefined for an ephemeral subscription */
   constructor(
-    private readonly settings: SubscriptionSettings,
+    settings: SubscriptionSettings,
     private readonly machine: Subscription,
     private readonly parts: DriverParts,
     private readonly owner: DriverOwner,
@@ -84,7 +84,7 @@ export class SubscriptionDriver implements SessionHome {
     this.name = settings.name;
     this.rules = settings;
     this.source = new ChunkSource(log, tail, turns, journal);
-    this.backlog = new BacklogCounter(settings.name, settings.filter, log, tail, turns, journal, machine.counts().next);
+    this.backlog = this.backlogCounter();
     this.alarm = scheduler.alarm(() => {
       this.post({ type: "time_passed" });
     });
@@ -108,12 +108,13 @@ export class SubscriptionDriver implements SessionHome {
     });
   }
 
-  get filter(): SubscriptionSettings["filter"] {
-    return this.settings.filter;
+  /** What holds for messages that were not looked at yet. */
+  get filter(): EventFilter {
+    return this.machine.filters.current;
   }
 
   get events(): readonly string[] {
-    return this.settings.filter.patterns;
+    return this.filter.patterns;
   }
 
   get isOver(): boolean {
@@ -218,6 +219,20 @@ export class SubscriptionDriver implements SessionHome {
     this.post({ type: "settings_changed", rules, detail });
   }
 
+  /** An operator changed the filter. It holds at once; store it with `keep`. Throws FILTER_CHANGES_PENDING. */
+  changeFilter(filter: EventFilter, detail: string): void {
+    checkEarlierFilters(this.name, this.machine.filters.earlier.length);
+    this.post({ type: "filter_changed", filter, detail });
+    this.backlog = this.backlogCounter();
+  }
+
+  /** Stores something in one commit with the cursor of now. Rejects with SUBSCRIPTION_MOVED when that is not known to have happened. */
+  async keep(record: KeptRecord): Promise<void> {
+    this.cursor?.keep(record);
+    await this.flush();
+    if (this.over) throw movedError(this.name);
+  }
+
   /** Messages up to the head are durable. */
   headAdvanced(): void {
     this.post({ type: "head_advanced", head: this.headOffset() });
@@ -276,33 +291,19 @@ export class SubscriptionDriver implements SessionHome {
       case "load":
         this.load(effect.from);
         return;
-      case "deliver":
-        this.sessions.get(effect.session)?.deliver(effect.batch, effect.parts);
-        return;
-      case "recall":
-        this.sessions.get(effect.session)?.recall(effect.ranges, effect.cause);
-        return;
       case "session_ready":
         this.opened(effect.session);
         return;
       case "save_cursor":
         this.cursor?.request(effect.urgent);
         return;
-      case "confirm":
-        this.sessions.get(effect.session)?.confirm(effect.requestIds, effect.failures, effect.committedOffset);
-        return;
       case "bury":
         this.burial.add(effect.deadLetters);
         return;
-      case "gap":
-        this.sessions.get(effect.session)?.gap(effect.first, effect.last, effect.matchingCount);
-        return;
-      case "notice":
-        this.sessions.get(effect.session)?.notice(effect.reason, effect.detail, effect.range);
-        return;
-      case "finish_session":
-        this.sessions.get(effect.session)?.finish();
-        return;
+      default: {
+        const session = this.sessions.get(effect.session);
+        if (session !== undefined) tellSession(session, effect);
+      }
     }
   }
 
@@ -317,7 +318,7 @@ export class SubscriptionDriver implements SessionHome {
       this.loaded(cached);
       return;
     }
-    this.source.read(from, this.settings.filter, (fact) => {
+    this.source.read(from, this.machine.filters, (fact) => {
       this.loaded(fact);
     });
   }
@@ -337,7 +338,12 @@ export class SubscriptionDriver implements SessionHome {
   private lose(error: unknown): void {
     if (this.over) return;
     this.parts.journal.warn("a subscriber's stored state is not what it was; it is loaded again", { subscriber: this.name, error });
-    this.close(new BrokerError("SUBSCRIPTION_MOVED", `the state of subscriber ${this.name} was changed elsewhere: connect again`, { subscriber: this.name }, MOVED_RETRY_MS));
+    this.close(movedError(this.name));
     this.owner.cursorLost(this);
+  }
+
+  private backlogCounter(): BacklogCounter {
+    const { log, tail, turns, journal } = this.parts;
+    return new BacklogCounter(this.name, this.filter, log, tail, turns, journal, this.machine.counts().next);
   }
 }

@@ -1,4 +1,5 @@
 import type { Chunk } from "../core/chunk.js";
+import type { EventFilter } from "../core/event-filter.js";
 import { monotonicMs, offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
@@ -44,8 +45,8 @@ export class Trimmer {
   private stopped = false;
   private bodiesThrough = NOTHING;
   private headersThrough = NOTHING;
-  /** Where a sleeper stands before a message that it takes: it is not led again until it has moved. */
-  private readonly stands = new WeakMap<SubscriptionDriver, Offset>();
+  /** Where a sleeper stands before a message that it takes: it is not led again until it has moved, or takes something else. */
+  private readonly stands = new WeakMap<SubscriptionDriver, { readonly next: Offset; readonly filter: EventFilter }>();
 
   constructor(
     private readonly scope: TrimScope,
@@ -131,7 +132,8 @@ export class Trimmer {
   private async leadSleepers(): Promise<void> {
     let behind = this.scope.sleepers().filter((sleeper) => {
       const { next, unsettled } = sleeper.counts();
-      return unsettled === 0 && next < this.log.head().next && this.stands.get(sleeper) !== next;
+      const stood = this.stands.get(sleeper);
+      return unsettled === 0 && next < this.log.head().next && (stood?.next !== next || stood.filter !== sleeper.filter);
     });
     while (behind.length > 0 && !this.stopped) {
       const from = behind.reduce((lowest, sleeper) => Math.min(lowest, sleeper.counts().next), Infinity);
@@ -150,7 +152,7 @@ export class Trimmer {
     const ahead = headers.filter((header) => header.last >= next);
     sleeper.leadOver(passable(ahead, sleeper));
     const now = sleeper.counts().next;
-    if (now === next) this.stands.set(sleeper, next);
+    if (now === next) this.stands.set(sleeper, { next, filter: sleeper.filter });
     return now > next && now < this.log.head().next;
   }
 }

@@ -8,6 +8,7 @@ export const LIMITS = {
   eventBytesMax: 256,
   eventTokensMax: 16,
   filtersMax: 64,
+  earlierFiltersMax: 16,
   orderingKeyBytesMax: 256,
   messageIdBytesMax: 256,
   headersMax: 64,

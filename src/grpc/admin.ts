@@ -4,16 +4,10 @@ import {
   CreateQueueResponse,
   DeleteQueueRequest,
   DeleteQueueResponse,
-  DeleteSubscriberRequest,
-  DeleteSubscriberResponse,
   GetQueueRequest,
   GetQueueResponse,
-  GetSubscriberRequest,
-  GetSubscriberResponse,
   ListQueuesRequest,
   ListQueuesResponse,
-  ListSubscribersRequest,
-  ListSubscribersResponse,
   PurgeQueueRequest,
   PurgeQueueResponse,
   UpdateQueueRequest,
@@ -29,12 +23,13 @@ import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
 import { DeadLetterCalls } from "./admin-dead-letters.js";
 import { MessageCalls } from "./admin-messages.js";
+import { SubscriberCalls } from "./admin-subscribers.js";
 import type { AnswerCall, TrackAnswers } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { page, pageQuery } from "./paging.js";
 import { newQueue, queueUpdate } from "./queue-from-wire.js";
 import { serverInfo } from "./server-info.js";
-import { queueResource, subscriberResource } from "./to-wire.js";
+import { queueResource } from "./to-wire.js";
 import { unary, unaryAtOnce } from "./unary.js";
 import { WatchClientsCall } from "./watch-clients.js";
 import { exactNumber } from "./wire-numbers.js";
@@ -48,6 +43,7 @@ type Handlers = Readonly<Record<string, handleUnaryCall<Buffer, Buffer> | handle
  */
 export function adminHandlers(broker: BrokerApi, journal: Journal, version: string, track: TrackAnswers): Handlers {
   const calls = new AdminCalls(broker);
+  const subscribers = new SubscriberCalls(broker);
   const clients = new ClientCalls(broker);
   const messages = new MessageCalls(broker);
   const deadLetters = new DeadLetterCalls(broker);
@@ -58,9 +54,11 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     listQueues: unary(journal, "ListQueues", (request) => calls.listQueues(request)),
     purgeQueue: unary(journal, "PurgeQueue", (request) => calls.purgeQueue(request)),
     deleteQueue: unary(journal, "DeleteQueue", (request) => calls.deleteQueue(request)),
-    getSubscriber: unary(journal, "GetSubscriber", (request) => calls.getSubscriber(request)),
-    listSubscribers: unary(journal, "ListSubscribers", (request) => calls.listSubscribers(request)),
-    deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => calls.deleteSubscriber(request)),
+    createSubscriber: unary(journal, "CreateSubscriber", (request) => subscribers.createSubscriber(request)),
+    updateSubscriber: unary(journal, "UpdateSubscriber", (request) => subscribers.updateSubscriber(request)),
+    getSubscriber: unary(journal, "GetSubscriber", (request) => subscribers.getSubscriber(request)),
+    listSubscribers: unary(journal, "ListSubscribers", (request) => subscribers.listSubscribers(request)),
+    deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => subscribers.deleteSubscriber(request)),
     listClients: unaryAtOnce(journal, "ListClients", (request) => clients.listClients(request)),
     watchClients: (call: AnswerCall) => {
       track(call, (onOver) => new WatchClientsCall(call, broker, onOver));
@@ -73,7 +71,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
   };
 }
 
-/** Queues and subscribers. One method each: decode, check, ask the broker, encode. */
+/** Queues. One method each: decode, check, ask the broker, encode. */
 class AdminCalls {
   constructor(private readonly broker: BrokerApi) {}
 
@@ -127,28 +125,6 @@ class AdminCalls {
     }
     await this.broker.deleteQueue(queue);
     return encodeMessage(DeleteQueueResponse, {});
-  }
-
-  async getSubscriber(bytes: Buffer): Promise<Buffer> {
-    const request = decodeRequest(GetSubscriberRequest, "GetSubscriberRequest", bytes);
-    const info = await this.broker.getSubscriber(checkName("queue", request.queue), checkName("subscriber", request.subscriber));
-    return encodeMessage(GetSubscriberResponse, { subscriber: subscriberResource(info) });
-  }
-
-  async listSubscribers(bytes: Buffer): Promise<Buffer> {
-    const request = decodeRequest(ListSubscribersRequest, "ListSubscribersRequest", bytes);
-    const queue = checkName("queue", request.queue);
-    const scope = `subscribers ${queue}`;
-    const query = pageQuery(scope, request.pageSize, request.pageToken);
-    const found = await this.broker.listSubscribers(queue, query.after, query.size + 1);
-    const { entries, nextPageToken } = page(scope, query, found, (subscriber) => subscriber.name);
-    return encodeMessage(ListSubscribersResponse, { subscribers: entries.map(subscriberResource), nextPageToken });
-  }
-
-  async deleteSubscriber(bytes: Buffer): Promise<Buffer> {
-    const request = decodeRequest(DeleteSubscriberRequest, "DeleteSubscriberRequest", bytes);
-    await this.broker.deleteSubscriber(checkName("queue", request.queue), checkName("subscriber", request.subscriber));
-    return encodeMessage(DeleteSubscriberResponse, {});
   }
 
   private queueResource(info: QueueInfo): Queue {

@@ -21,7 +21,6 @@ export interface SessionOrigin {
 /** A session as the broker takes it: checked, defaults filled in. BrokerError names the first bad field. */
 export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin): OpenSession {
   checkCapabilities(wire.requiredCapabilities);
-  refuseWhatIsNotBuilt(wire);
   const ackMode = openAckMode(wire.ackMode);
   const sharing = openSharing(wire.sharing);
   EventFilter.parse(wire.events, "open.events");
@@ -31,7 +30,7 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
     events: wire.events,
     ackMode,
     flow: flowWindow(wire.flow),
-    start: startPoint(wire.start),
+    start: startPoint("open", wire.start),
     ackTimeoutMs: durationMs("open.ack_timeout", wire.ackTimeout, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
     stop: stopPoint(wire.stop, ackMode),
     textView: wire.textView,
@@ -60,10 +59,6 @@ function checkCapabilities(required: readonly string[]): void {
     value: unknown.slice(0, 64),
     limit: CAPABILITIES.join(","),
   });
-}
-
-function refuseWhatIsNotBuilt(wire: WireOpen): void {
-  if (wire.start?.$case === "startFromTime") throw notBuiltYet("open.start_from_time");
 }
 
 function openSharing(wire: WireSharing): Sharing {
@@ -115,10 +110,12 @@ function openAckMode(wire: WireAckMode): AckMode {
   }
 }
 
-function startPoint(wire: WireOpen["start"]): StartPoint | undefined {
-  if (wire === undefined || wire.$case === "startFromTime") return undefined;
+/** Where a subscriber begins; undefined when nothing is said. `message` is who says it in the request. */
+export function startPoint(message: "open" | "subscriber", wire: WireOpen["start"]): StartPoint | undefined {
+  if (wire === undefined) return undefined;
+  if (wire.$case === "startFromTime") throw notBuiltYet(`${message}.start_from_time`);
   if (wire.$case === "startAfterOffset") {
-    return { kind: "after_offset", offset: offset(exactNumber("open.start_after_offset", wire.value)) };
+    return { kind: "after_offset", offset: offset(exactNumber(`${message}.start_after_offset`, wire.value)) };
   }
   switch (wire.value) {
     case StartPosition.UNSPECIFIED:
@@ -128,7 +125,7 @@ function startPoint(wire: WireOpen["start"]): StartPoint | undefined {
     case StartPosition.LATEST:
       return { kind: "latest" };
     default:
-      throw invalidField("open.start_at", String(wire.value), "START_POSITION_EARLIEST or START_POSITION_LATEST");
+      throw invalidField(`${message}.start_at`, String(wire.value), "START_POSITION_EARLIEST or START_POSITION_LATEST");
   }
 }
 

@@ -1,6 +1,7 @@
 import { OnExpiry, OnPoison as WireOnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import type { Queue } from "../../generated/tidemark/v1/queue.js";
 import type { OwnSettings } from "../broker/queue-settings.js";
+import type { OwnSubscriberSettings } from "../broker/subscriber-settings.js";
 import type { BrokerSettings } from "../broker/settings.js";
 import type { OnPoison } from "../core/subscription/settings.js";
 import { duration } from "./wire-numbers.js";
@@ -18,11 +19,16 @@ export function queueSettings(own: OwnSettings): Partial<Queue> {
   return {
     dedupWindow: optionalDuration(dedupWindowMs),
     dedupIdsMax: BigInt(dedupIdsMax),
-    subscriberDefaults: Object.keys(defaults).length === 0 ? undefined : subscriberSettings(defaults),
+    subscriberDefaults: ownSubscriberSettings(defaults),
   };
 }
 
-function subscriberSettings(own: OwnSettings): SubscriberSettings {
+/** What is set for subscribers, and nothing of what is inherited; undefined when that is nothing. */
+export function ownSubscriberSettings(own: OwnSubscriberSettings): SubscriberSettings | undefined {
+  return Object.keys(own).length === 0 ? undefined : subscriberSettings(own);
+}
+
+function subscriberSettings(own: OwnSubscriberSettings): SubscriberSettings {
   const { backoffMinMs, backoffMaxMs, backoffFactor } = own;
   const backsOff = backoffMinMs !== undefined || backoffMaxMs !== undefined || backoffFactor !== undefined;
   return {

@@ -8,6 +8,7 @@ import {
   DeliveryCause as WireCause,
   SettleFailureCode as WireFailureCode,
   Sharing as WireSharing,
+  StartPosition,
   WaitingFor as WireWaitingFor,
 } from "../../generated/tidemark/v1/subscribe.js";
 import type {
@@ -17,16 +18,17 @@ import type {
   SettleFailure as WireFailure,
 } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
-import type { ClientInfo, ClientNews, MessageOutcome, PublishOutcome, QueueInfo, SessionOpened, SubscriberInfo } from "../broker/api.js";
+import type { ClientInfo, ClientNews, MessageOutcome, PublishOutcome, QueueInfo, SessionOpened } from "../broker/api.js";
+import type { SubscriberInfo } from "../broker/subscriber-api.js";
 import type { LeaveReason } from "../broker/session-end.js";
 import type { Ordering } from "../broker/queue-settings.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, WaitingFor } from "../core/session.js";
+import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, StartPoint, WaitingFor } from "../core/session.js";
 import type { Durability } from "../ports/engine.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { codeNumber } from "./status.js";
-import { queueSettings, settingsInEffect } from "./settings-to-wire.js";
+import { ownSubscriberSettings, queueSettings, settingsInEffect } from "./settings-to-wire.js";
 import { duration, timestamp } from "./wire-numbers.js";
 
 export const DURABILITIES: Readonly<Record<Durability, WireDurability>> = {
@@ -186,6 +188,10 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     queue: info.queue,
     name: info.name,
     events: [...info.events],
+    settings: ownSubscriberSettings(info.own),
+    start: startPoint(info.start),
+    paused: info.pause !== undefined,
+    resumeTime: info.pause?.resumeTimeMs === undefined ? undefined : timestamp(info.pause.resumeTimeMs),
     effectiveSettings: settingsInEffect(info.settings),
     createTime: timestamp(info.createTimeMs),
     committedOffset: BigInt(info.committedOffset),
@@ -196,6 +202,11 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     clientCount: info.clientCount,
     blockedLaneCount: info.blockedLaneCount,
   });
+}
+
+function startPoint(start: StartPoint): Subscriber["start"] {
+  if (start.kind === "after_offset") return { $case: "startAfterOffset", value: BigInt(start.offset) };
+  return { $case: "startAt", value: start.kind === "earliest" ? StartPosition.EARLIEST : StartPosition.LATEST };
 }
 
 export function clientResource(info: ClientInfo): Client {

@@ -5619,7 +5619,9 @@ export const AdminServiceService = {
   /**
    * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
    * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
-   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   * START_MISMATCH or FILTER_MISMATCH. A setting that is left out makes no claim; another value of one that is
+   * named, or another pause: ALREADY_EXISTS SUBSCRIBER_EXISTS. FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
+   * OUT_OF_RANGE BEYOND_HEAD.
    */
   createSubscriber: {
     path: "/tidemark.v1.AdminService/CreateSubscriber" as const,
@@ -5657,8 +5659,9 @@ export const AdminServiceService = {
   },
   /**
    * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
-   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
-   * nothing.
+   * Its position stays; open streams have the change at once and get a `notice` SETTINGS_CHANGED; only the lease
+   * and the window of an open stream stay what its `opened` said. Repeating it changes nothing.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED, FILTER_CHANGES_PENDING.
    */
   updateSubscriber: {
     path: "/tidemark.v1.AdminService/UpdateSubscriber" as const,
@@ -5900,7 +5903,9 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
    * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
    * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
-   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   * START_MISMATCH or FILTER_MISMATCH. A setting that is left out makes no claim; another value of one that is
+   * named, or another pause: ALREADY_EXISTS SUBSCRIBER_EXISTS. FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
+   * OUT_OF_RANGE BEYOND_HEAD.
    */
   createSubscriber: handleUnaryCall<CreateSubscriberRequest, CreateSubscriberResponse>;
   /** Answers one durable subscriber. */
@@ -5909,8 +5914,9 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listSubscribers: handleUnaryCall<ListSubscribersRequest, ListSubscribersResponse>;
   /**
    * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
-   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
-   * nothing.
+   * Its position stays; open streams have the change at once and get a `notice` SETTINGS_CHANGED; only the lease
+   * and the window of an open stream stay what its `opened` said. Repeating it changes nothing.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED, FILTER_CHANGES_PENDING.
    */
   updateSubscriber: handleUnaryCall<UpdateSubscriberRequest, UpdateSubscriberResponse>;
   /**
@@ -6106,7 +6112,9 @@ export interface AdminServiceClient extends Client {
   /**
    * Makes a durable subscriber before any client comes, so that messages are kept for it. Repeating it
    * with the same start and filter answers the existing one; otherwise FAILED_PRECONDITION
-   * START_MISMATCH or FILTER_MISMATCH. OUT_OF_RANGE BEYOND_HEAD.
+   * START_MISMATCH or FILTER_MISMATCH. A setting that is left out makes no claim; another value of one that is
+   * named, or another pause: ALREADY_EXISTS SUBSCRIBER_EXISTS. FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED.
+   * OUT_OF_RANGE BEYOND_HEAD.
    */
   createSubscriber(
     request: CreateSubscriberRequest,
@@ -6157,8 +6165,9 @@ export interface AdminServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Changes filter, settings, or pause of a subscriber while it is in use (https://google.aip.dev/134).
-   * Its position stays; open streams have the change at once and get a `notice`. Repeating it changes
-   * nothing.
+   * Its position stays; open streams have the change at once and get a `notice` SETTINGS_CHANGED; only the lease
+   * and the window of an open stream stay what its `opened` said. Repeating it changes nothing.
+   * FAILED_PRECONDITION ORDERED_QUEUE_REQUIRED, FILTER_CHANGES_PENDING.
    */
   updateSubscriber(
     request: UpdateSubscriberRequest,

@@ -200,6 +200,17 @@ export enum ErrorReason {
    * Metadata: `field`, `value`, `queue`, `ordering`.
    */
   ORDERED_QUEUE_REQUIRED = 39,
+  /**
+   * SUBSCRIBER_EXISTS - ALREADY_EXISTS. There is a subscriber of that name with another value of a setting that the request names.
+   * Metadata: `queue`, `subscriber`, `field`, `value` (asked for), `stored` (what the subscriber has).
+   */
+  SUBSCRIBER_EXISTS = 40,
+  /**
+   * FILTER_CHANGES_PENDING - FAILED_PRECONDITION. The filter of the subscriber was changed many times while messages from before each
+   * change stayed unsettled, and each of these filters has to be remembered. Settle the oldest messages, or
+   * move the subscriber ahead with SeekSubscriber. Metadata: `subscriber`, `limit`.
+   */
+  FILTER_CHANGES_PENDING = 41,
   UNRECOGNIZED = -1,
 }
 
@@ -325,6 +336,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 39:
     case "ERROR_REASON_ORDERED_QUEUE_REQUIRED":
       return ErrorReason.ORDERED_QUEUE_REQUIRED;
+    case 40:
+    case "ERROR_REASON_SUBSCRIBER_EXISTS":
+      return ErrorReason.SUBSCRIBER_EXISTS;
+    case 41:
+    case "ERROR_REASON_FILTER_CHANGES_PENDING":
+      return ErrorReason.FILTER_CHANGES_PENDING;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -414,6 +431,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_REPLACED";
     case ErrorReason.ORDERED_QUEUE_REQUIRED:
       return "ERROR_REASON_ORDERED_QUEUE_REQUIRED";
+    case ErrorReason.SUBSCRIBER_EXISTS:
+      return "ERROR_REASON_SUBSCRIBER_EXISTS";
+    case ErrorReason.FILTER_CHANGES_PENDING:
+      return "ERROR_REASON_FILTER_CHANGES_PENDING";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

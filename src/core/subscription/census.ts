@@ -2,9 +2,10 @@ import type { OffsetRun, SessionId } from "../session.js";
 import type { Offset } from "../units.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder, Whereabouts } from "./delivery-order.js";
+import type { Pause } from "./pause.js";
 import type { SubscriptionState } from "./subscription-state.js";
 
-/** Numbers to show; all as of now. */
+/** What to show; all as of now. */
 export interface SubscriptionCounts {
   /** Everything up to it is settled or filtered out, durably. */
   readonly committedOffset: Offset;
@@ -16,6 +17,8 @@ export interface SubscriptionCounts {
   readonly waitingRetry: number;
   /** Lanes that stand still behind poison until somebody decides. */
   readonly blockedLanes: number;
+  /** Undefined: it is not paused. */
+  readonly pause: Pause | undefined;
 }
 
 /** Where every unsettled message is. The parts are disjoint and together are `unsettled`. */

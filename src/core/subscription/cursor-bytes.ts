@@ -1,7 +1,9 @@
+import { EventFilter } from "../event-filter.js";
 import { LIMITS } from "../limits.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryCause } from "../session.js";
 import { monotonicMs, offset, wallMs, type MonotonicMs, type Now, type Offset, type WallMs } from "../units.js";
+import type { FilterStretch } from "./filter-history.js";
 import type { Trouble } from "./trouble.js";
 
 const CAUSES: readonly DeliveryCause[] = ["NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"];
@@ -25,12 +27,14 @@ export function dueAgain(dueWallMs: WallMs, now: Now): { readonly at: MonotonicM
   return { at: monotonicMs(now.monotonicMs + Math.min(dueWallMs - now.wallMs, LIMITS.retryDelayMsMax)), wallMs: dueWallMs };
 }
 
-/** How far a subscription has come beyond what it handed out; the end of every cursor. */
+/** What a subscription knows beyond what it handed out; the end of every cursor. */
 export interface Claimed {
   /** The furthest message that a verdict or a client's claim has settled; 0: none, or not known. */
   readonly lastSettled: Offset;
   /** What clients had finished before and is not settled yet. */
   readonly done: OffsetRanges;
+  /** Filters that were changed since, as far as something that they took is not settled. */
+  readonly earlierFilters: readonly FilterStretch[];
 }
 
 /** Writes one cursor: a format byte, then unsigned LEB128 numbers. */
@@ -64,9 +68,16 @@ export class CursorWriter {
     }
   }
 
-  claimed({ lastSettled, done }: Claimed): void {
+  claimed({ lastSettled, done, earlierFilters }: Claimed): void {
     this.number(lastSettled);
     this.ranges(done);
+    if (earlierFilters.length === 0) return;
+    this.number(earlierFilters.length);
+    for (const { through, filter } of earlierFilters) {
+      this.number(through);
+      this.number(filter.patterns.length);
+      for (const pattern of filter.patterns) this.text(pattern);
+    }
   }
 
   /** A 64-bit hash, little-endian. */
@@ -151,10 +162,10 @@ export class CursorReader {
     return hash;
   }
 
-  /** A cursor of before there were claims ends here. */
+  /** A cursor of before there were claims ends here; one without earlier filters behind what is claimed. */
   claimed(): Claimed {
-    if (this.at === this.bytes.length) return { lastSettled: offset(0), done: new OffsetRanges() };
-    return { lastSettled: offset(this.number()), done: this.ranges() };
+    if (this.at === this.bytes.length) return { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [] };
+    return { lastSettled: offset(this.number()), done: this.ranges(), earlierFilters: this.at === this.bytes.length ? [] : this.filters() };
   }
 
   trouble(): Trouble & { readonly dueWallMs: WallMs } {
@@ -163,6 +174,18 @@ export class CursorReader {
     const cause = CAUSES[this.number()];
     if (cause === undefined) throw new CursorCorrupt("a delivery cause is not known");
     return { attempt, deliveryCount, cause, dueWallMs: wallMs(this.number()), lastReason: this.words() };
+  }
+
+  private filters(): FilterStretch[] {
+    const stretches: FilterStretch[] = [];
+    for (let left = this.number(); left > 0; left--) {
+      const through = offset(this.number());
+      const patterns: string[] = [];
+      for (let more = this.number(); more > 0; more--) patterns.push(this.words());
+      stretches.push({ through, filter: filterOf(patterns) });
+    }
+    if (stretches.length === 0) throw new CursorCorrupt("bytes are left over");
+    return stretches;
   }
 
   words(): string {
@@ -175,5 +198,13 @@ export class CursorReader {
 
   end(): void {
     if (this.at !== this.bytes.length) throw new CursorCorrupt("bytes are left over");
+  }
+}
+
+function filterOf(patterns: readonly string[]): EventFilter {
+  try {
+    return EventFilter.parse(patterns);
+  } catch (error) {
+    throw new CursorCorrupt("an earlier filter is none", { cause: error });
   }
 }

@@ -1,6 +1,8 @@
 import type { Chunk } from "../chunk.js";
+import type { EventFilter } from "../event-filter.js";
 import type { AckMode, Claims, FlowWindow, SessionId, Settlement, Sharing, StopPoint } from "../session.js";
 import type { Offset } from "../units.js";
+import type { Pause } from "./pause.js";
 import type { DeliveryRules } from "./settings.js";
 
 /** How one session works; fixed at open, but for `flow`. */
@@ -58,5 +60,9 @@ export type Fact =
   | { readonly type: "dead_letters_copied"; readonly offsets: readonly Offset[] }
   /** An operator changed how messages are handed out; `detail` says what, for every session. Blocked lanes do not outlive BLOCK_LANE. */
   | { readonly type: "settings_changed"; readonly rules: DeliveryRules; readonly detail: string }
+  /** An operator changed the filter: from `next` on it is this one. `detail` says so to every session. */
+  | { readonly type: "filter_changed"; readonly filter: EventFilter; readonly detail: string }
+  /** An operator paused the subscriber, or ended its pause (undefined); `detail` says so to every session. */
+  | { readonly type: "pause_changed"; readonly pause: Pause | undefined; readonly detail: string }
   /** The clock reached `nextWake`. */
   | { readonly type: "time_passed" };

@@ -49,6 +49,7 @@ export class InLanes implements DeliveryOrder {
     state.next = cursor.next;
     state.lastSettled = cursor.lastSettled;
     state.done.addAll(cursor.done);
+    state.filters.restore(cursor.earlierFilters);
     for (const { hash, first, count } of cursor.lanes) order.lanes.begin(hash, first, count === 0 ? Infinity : count);
     for (const { hash, poison } of cursor.blocked) {
       const lane = order.lanes.get(hash);
@@ -212,8 +213,9 @@ export class InLanes implements DeliveryOrder {
       first: lane.first,
       count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
     }));
-    const { next, lastSettled, done } = this.state;
-    return encodeLaneCursor({ next, lanes, troubles: laneTroubles(this.state, this.returns, this.lanes), blocked: this.blocked.stored(), lastSettled, done });
+    const { next, lastSettled, done, filters } = this.state;
+    const troubles = laneTroubles(this.state, this.returns, this.lanes);
+    return encodeLaneCursor({ next, lanes, troubles, blocked: this.blocked.stored(), lastSettled, done, earlierFilters: filters.earlier });
   }
 
   /** Lanes know where their first message is, and those that came back; not where the others are. */

@@ -1,16 +1,25 @@
 import type { Chunk } from "../chunk.js";
-import type { EventFilter } from "../event-filter.js";
 import type { Offset } from "../units.js";
+import type { FilterHistory } from "./filter-history.js";
+
+const NOTHING = new Uint8Array(0);
 
 /** A chunk at hand, and what of it the subscription takes. */
 export class LoadedChunk {
   /** By index into the chunk's dictionary: 1 where the filter takes the event. */
   private readonly taken: Uint8Array;
+  /** The same for the messages up to an index, where the filter was another one. Empty in the usual case. */
+  private readonly earlier: readonly { readonly last: number; readonly taken: Uint8Array }[];
   readonly takesNothing: boolean;
 
-  constructor(readonly chunk: Chunk, filter: EventFilter, private readonly subscriber: string) {
-    this.taken = Uint8Array.from(chunk.events, (event) => (filter.matches(event) ? 1 : 0));
-    this.takesNothing = !this.taken.includes(1);
+  constructor(readonly chunk: Chunk, filters: FilterHistory, private readonly subscriber: string) {
+    const stretches = filters.within(chunk.first, chunk.last).map(({ through, filter }) => ({
+      last: through - chunk.first,
+      taken: Uint8Array.from(chunk.events, (event) => (filter.matches(event) ? 1 : 0)),
+    }));
+    this.takesNothing = !stretches.some(({ taken }) => taken.includes(1));
+    this.earlier = stretches.slice(0, -1);
+    this.taken = stretches[stretches.length - 1]?.taken ?? NOTHING;
   }
 
   /** True when its messages can be handed out, or there is nothing in it to hand out. */
@@ -20,7 +29,8 @@ export class LoadedChunk {
 
   /** Whether message `index` is for this subscriber. A replayed message is for its addressee alone. */
   takes(index: number): boolean {
-    if (this.taken[this.chunk.eventIndex[index] ?? 0] !== 1) return false;
+    const taken = this.earlier.length === 0 ? this.taken : (this.earlier.find(({ last }) => index <= last)?.taken ?? this.taken);
+    if (taken[this.chunk.eventIndex[index] ?? 0] !== 1) return false;
     const addressee = this.chunk.addressee?.[index];
     return addressee === undefined || addressee === "" || addressee === this.subscriber;
   }
@@ -56,6 +66,11 @@ export class LoadedChunks {
     }
     const found = this.chunks[low];
     return found !== undefined && found.chunk.first <= offset ? found : undefined;
+  }
+
+  /** The filter has changed. */
+  look(filters: FilterHistory, subscriber: string): void {
+    this.chunks = this.chunks.map(({ chunk }) => new LoadedChunk(chunk, filters, subscriber));
   }
 
   /** Lets go of every chunk that is neither ahead of `next` nor around one of the offsets wanted again. */

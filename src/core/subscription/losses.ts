@@ -55,7 +55,7 @@ export class Losses {
     if (last < first) return;
     const dropped = this.order.drop(first, last);
     const ahead = offset(Math.max(first, state.next));
-    const aheadCount = ahead > last ? 0 : state.settings.filter.takesEverything ? last - ahead + 1 : matchingAhead;
+    const aheadCount = ahead > last ? 0 : state.filters.current.takesEverything ? last - ahead + 1 : matchingAhead;
     // What its client had finished is no loss.
     const doneCount = state.done.within(first, last).reduce((sum, run) => sum + run.last - run.first + 1, 0);
     if (last >= ahead) {

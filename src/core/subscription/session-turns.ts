@@ -21,7 +21,7 @@ export class SessionTurns {
 
   /** True when a session may take something that is no suspect. */
   mayTake(session: SessionState): boolean {
-    return session !== this.reserved && session.canTake;
+    return session !== this.reserved && session.canTake && this.state.pause === undefined;
   }
 
   /** The next session, in turn after the one served last, that may take a batch. */
@@ -39,6 +39,7 @@ export class SessionTurns {
 
   /** A session with nothing in flight, for a suspect. */
   idleTaker(): SessionState | undefined {
+    if (this.state.pause !== undefined) return undefined;
     for (const session of this.state.sessions.values()) if (isIdle(session)) return session;
     return undefined;
   }
@@ -46,6 +47,7 @@ export class SessionTurns {
   /** How many suspects could go out. */
   get idleCount(): number {
     let count = 0;
+    if (this.state.pause !== undefined) return count;
     for (const session of this.state.sessions.values()) if (isIdle(session)) count++;
     return count;
   }

@@ -19,6 +19,7 @@ export interface DeliveryRules {
 export interface SubscriptionSettings extends DeliveryRules {
   /** The subscriber's name; messages addressed to another one are passed over. Empty for an ephemeral one. */
   readonly name: string;
+  /** The filter that it begins or goes on with; it may change. */
   readonly filter: EventFilter;
   /** Messages follow one another in lanes. */
   readonly ordered: boolean;

@@ -4,7 +4,9 @@ import { offset, type Offset } from "../units.js";
 import { Confirmations, type Confirmation } from "./confirmations.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeadLetter, Effect } from "./effects.js";
+import { FilterHistory } from "./filter-history.js";
 import { LoadedChunks } from "./loaded-chunks.js";
+import type { PauseInForce } from "./pause.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import type { SubscriptionTally } from "./tally.js";
@@ -24,6 +26,7 @@ export class SubscriptionState {
   readonly burials = new Map<Offset, Burial>();
   readonly confirmations = new Confirmations();
   readonly loaded = new LoadedChunks();
+  readonly filters: FilterHistory;
   /**
    * What clients had finished before and the order has not come to: it settles them instead of handing them out. Bounded by
    * `maxUnsettled` runs and one open's more.
@@ -31,6 +34,8 @@ export class SubscriptionState {
   readonly done = new OffsetRanges();
   /** The furthest message that a verdict or a client's claim has settled. What the filter passed does not count. */
   lastSettled = offset(0);
+  /** While there is one, nothing is handed out. */
+  pause: PauseInForce | undefined;
   /** The outstanding `load`. */
   loading: Offset | undefined;
   /** Everything up to it was purged: nothing of it blocks a lane. */
@@ -50,7 +55,9 @@ export class SubscriptionState {
     public head: Offset,
     public durableFloor: Offset,
     readonly tally: SubscriptionTally,
-  ) {}
+  ) {
+    this.filters = new FilterHistory(settings.filter);
+  }
 
   get inFlight(): number {
     let total = 0;

@@ -5,10 +5,12 @@ import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
 import type { Fact } from "./facts.js";
+import type { FilterHistory } from "./filter-history.js";
 import { InLanes } from "./in-lanes.js";
 import { Leases } from "./leases.js";
 import { Losses } from "./losses.js";
 import { LoadedChunk } from "./loaded-chunks.js";
+import { OperatorChanges } from "./operator-changes.js";
 import { SessionPlaces } from "./session-places.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
@@ -41,6 +43,7 @@ export class Subscription {
   private readonly verdicts: Verdicts;
   private readonly leases: Leases;
   private readonly losses: Losses;
+  private readonly operator: OperatorChanges;
   private readonly places: SessionPlaces;
   private announcedVersion = 0;
   private announcedUrgent = false;
@@ -56,6 +59,7 @@ export class Subscription {
     this.places = new SessionPlaces(state, order);
     this.leases = new Leases(state, this.verdicts);
     this.losses = new Losses(state, order, this.verdicts);
+    this.operator = new OperatorChanges(state, order, this.verdicts);
     this.notedFloor = order.floor;
   }
 
@@ -80,6 +84,7 @@ export class Subscription {
   step(fact: Fact, now: Now): Effect[] {
     const effects: Effect[] = [];
     this.leases.expire(now.monotonicMs, effects);
+    this.operator.expire(now, effects);
     this.take(fact, now, effects);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     this.places.ready(effects);
@@ -98,7 +103,7 @@ export class Subscription {
 
   /** When `time_passed` is due; undefined: not before another fact. */
   nextWake(): MonotonicMs | undefined {
-    const wake = Math.min(this.leases.wakeAt, this.order.nextDue ?? Infinity);
+    const wake = Math.min(this.leases.wakeAt, this.order.nextDue ?? Infinity, this.operator.resumeAt);
     return wake === Infinity ? undefined : monotonicMs(wake);
   }
 
@@ -118,12 +123,18 @@ export class Subscription {
       inFlight: state.inFlight,
       waitingRetry: this.order.waitingRetryCount,
       blockedLanes: this.order.blocked?.count ?? 0,
+      pause: state.pause,
     };
   }
 
   /** How far verdicts and claims have settled messages, up to the floor: a client that has done less has lost what it knew. */
   get settledThrough(): Offset {
     return offset(Math.min(this.order.floor, this.state.lastSettled));
+  }
+
+  /** Which events it takes, by offset. */
+  get filters(): FilterHistory {
+    return this.state.filters;
   }
 
   /** True while another session works in this one's place. */
@@ -146,7 +157,7 @@ export class Subscription {
     const session = this.state.sessions.get(id);
     if (session === undefined) return undefined;
     if (session.standby) return "STANDBY";
-    return session.flow.paused ? "PAUSED" : this.order.waitingFor(session);
+    return session.flow.paused || this.state.pause !== undefined ? "PAUSED" : this.order.waitingFor(session);
   }
 
   /** Where every unsettled message is right now. Costs O(messages in flight): for explanations and invariant checks. */
@@ -196,7 +207,9 @@ export class Subscription {
         this.verdicts.buried(fact.offsets);
         return;
       case "settings_changed":
-        this.verdicts.changeRules(fact.rules, fact.detail, effects);
+      case "filter_changed":
+      case "pause_changed":
+        this.operator.take(fact, now, effects);
         return;
       case "time_passed":
         return;
@@ -258,7 +271,7 @@ export class Subscription {
     state.loading = undefined;
     for (const chunk of fact.chunks) {
       state.head = offset(Math.max(state.head, chunk.last));
-      state.loaded.add(new LoadedChunk(chunk, state.settings.filter, state.settings.name));
+      state.loaded.add(new LoadedChunk(chunk, state.filters, state.settings.name));
     }
     if (wanted === undefined) return;
     const first = fact.chunks[0]?.first;
@@ -321,6 +334,7 @@ export class Subscription {
       if (state.version === this.announcedVersion && !state.settings.ephemeral) state.change();
       this.notedFloor = this.order.floor;
       if (!state.done.isEmpty) state.done.remove(offset(1), this.notedFloor);
+      state.filters.settled(this.notedFloor);
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
     const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.places.anyOpening || this.sessionsWait();

@@ -33,11 +33,12 @@ export class Unordered implements DeliveryOrder {
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
   static restore(state: SubscriptionState, cursor: Uint8Array, now: Now): Unordered {
-    const { next, unsettled, troubles, lastSettled, done } = decodeCursor(cursor);
+    const { next, unsettled, troubles, lastSettled, done, earlierFilters } = decodeCursor(cursor);
     if (unsettled.max !== undefined && unsettled.max >= next) throw new CursorCorrupt("an unsettled message lies ahead of the cursor");
     state.next = next;
     state.lastSettled = lastSettled;
     state.done.addAll(done);
+    state.filters.restore(earlierFilters);
     const order = new Unordered(state, unsettled);
     const plain = new OffsetRanges();
     plain.addAll(unsettled);
@@ -158,8 +159,8 @@ export class Unordered implements DeliveryOrder {
   }
 
   store(): Buffer {
-    const { next, lastSettled, done } = this.state;
-    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done });
+    const { next, lastSettled, done, filters } = this.state;
+    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done, earlierFilters: filters.earlier });
   }
 
   whereabouts(): Whereabouts {

@@ -9,7 +9,6 @@ import type { DeliveryOrder } from "./delivery-order.js";
 import type { Return } from "./return.js";
 import type { DeadLetter, Effect, NoticeReason } from "./effects.js";
 import type { SessionState } from "./session-state.js";
-import type { DeliveryRules } from "./settings.js";
 import { Settling } from "./settling.js";
 import type { SubscriptionState } from "./subscription-state.js";
 
@@ -81,14 +80,6 @@ export class Verdicts {
     const counted = { attempt, deliveryCount: deliveryCount + 1, cause, lastReason };
     const together = batch.alone ? batch.count : Infinity;
     this.order.returned(first, last, { ...counted, afterVersion: this.state.change(), together, due: undefined }, effects);
-  }
-
-  /** Other rules hold from now on; every session hears the detail. */
-  changeRules(rules: DeliveryRules, detail: string, effects: Effect[]): void {
-    const { state } = this;
-    state.settings = { ...state.settings, ...rules };
-    for (const { id: session } of state.startedSessions()) effects.push({ type: "notice", session, reason: "SETTINGS_CHANGED", detail, range: undefined });
-    if (rules.onPoison !== "BLOCK_LANE") this.unblockAll();
   }
 
   /** Lanes are not blocked any more: what blocked them goes the way that poison goes now. */

@@ -1,7 +1,8 @@
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink, SubscriberInfo } from "../../../src/broker/api.js";
+import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink } from "../../../src/broker/api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
+import type { SubscriberInfo } from "../../../src/broker/subscriber-api.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import type { Durability } from "../../../src/ports/engine.js";
@@ -99,6 +100,14 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   purgeQueue(): Promise<PurgeOutcome> {
+    return unscripted();
+  }
+
+  createSubscriber(): Promise<SubscriberInfo> {
+    return unscripted();
+  }
+
+  updateSubscriber(): Promise<SubscriberInfo> {
     return unscripted();
   }
 

@@ -1,8 +1,10 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { EventFilter } from "../../../../src/core/event-filter.js";
 import { OffsetRanges } from "../../../../src/core/offset-ranges.js";
 import { CursorCorrupt } from "../../../../src/core/subscription/cursor-bytes.js";
 import { decodeCursor, encodeCursor, type Cursor } from "../../../../src/core/subscription/cursor-codec.js";
+import { filterStretches, patternsOf } from "../../../support/filter-stretches.js";
 import { offset, wallMs } from "../../../../src/core/units.js";
 
 function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {
@@ -11,7 +13,7 @@ function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {
   return ranges;
 }
 
-const NOTHING_CLAIMED = { lastSettled: offset(0), done: rangesOf([]) };
+const NOTHING_CLAIMED = { lastSettled: offset(0), done: rangesOf([]), earlierFilters: [] };
 
 const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 2 ** 52 }), fc.nat({ max: 1_000 })), { maxLength: 20 });
 const cursors: fc.Arbitrary<Cursor> = fc.record({
@@ -30,6 +32,7 @@ const cursors: fc.Arbitrary<Cursor> = fc.record({
   ),
   lastSettled: fc.maxSafeNat().map(offset),
   done: runs.map(rangesOf),
+  earlierFilters: filterStretches,
 });
 
 
@@ -41,6 +44,7 @@ describe("the stored cursor", () => {
         expect(again.next).to.equal(cursor.next);
         expect(again.lastSettled).to.equal(cursor.lastSettled);
         expect(again.done.runs()).to.deep.equal(cursor.done.runs());
+        expect(patternsOf(again)).to.deep.equal(patternsOf(cursor));
         expect(again.unsettled.runs()).to.deep.equal(cursor.unsettled.runs());
         expect(again.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() }))).to.deep.equal(
           cursor.troubles.map(({ offsets, ...rest }) => ({ ...rest, runs: offsets.runs() })),
@@ -52,6 +56,15 @@ describe("the stored cursor", () => {
   it("of before there were claims is read as one without", () => {
     const bytes = encodeCursor({ next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [], ...NOTHING_CLAIMED });
     expect(decodeCursor(bytes.subarray(0, -2))).to.deep.include({ next: 300, lastSettled: 0 });
+  });
+
+  it("of before filters changed ends where they would be", () => {
+    const filter = EventFilter.parse(["a.*"]);
+    const cursor = { next: offset(300), unsettled: rangesOf([[1, 5]]), troubles: [], ...NOTHING_CLAIMED };
+    const changed = encodeCursor({ ...cursor, earlierFilters: [{ through: offset(299), filter }] });
+    expect(changed.subarray(0, encodeCursor(cursor).length)).to.deep.equal(encodeCursor(cursor));
+    expect(() => decodeCursor(changed.subarray(0, -1))).to.throw(CursorCorrupt);
+    expect(() => decodeCursor(Buffer.from(changed.toString("latin1").replace("a.*", "a..")))).to.throw(CursorCorrupt, "filter");
   });
 
   it("is a few bytes when everything but one run is settled", () => {

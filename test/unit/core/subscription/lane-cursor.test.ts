@@ -5,6 +5,7 @@ import { CursorCorrupt, CursorWriter } from "../../../../src/core/subscription/c
 import { decodeLaneCursor, encodeLaneCursor, type LaneCursor } from "../../../../src/core/subscription/lane-cursor.js";
 import { Subscription } from "../../../../src/core/subscription/subscription.js";
 import { monotonicMs, offset, wallMs } from "../../../../src/core/units.js";
+import { filterStretches } from "../../../support/filter-stretches.js";
 import { SETTINGS } from "../../../support/subscription-harness.js";
 
 const trouble = {
@@ -14,11 +15,12 @@ const trouble = {
   lastReason: fc.string({ unit: "grapheme", maxLength: 40 }),
 };
 const hash = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
-const NONE = { lastSettled: offset(0), done: new OffsetRanges() };
+const NONE = { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [] };
 const cursors: fc.Arbitrary<LaneCursor> = fc.record({
   next: fc.maxSafeNat().map(offset),
   lanes: fc.array(fc.record({ hash, first: fc.maxSafeNat().map(offset), count: fc.nat() }), { maxLength: 5 }),
   troubles: fc.array(fc.record({ ...trouble, offset: fc.maxSafeNat().map(offset), dueWallMs: fc.nat().map(wallMs) }), { maxLength: 5 }),
+  earlierFilters: filterStretches,
   lastSettled: fc.maxSafeNat().map(offset),
   done: fc.array(fc.integer({ min: 1, max: 1_000 }), { maxLength: 5 }).map((offsets) => {
     const done = new OffsetRanges();
