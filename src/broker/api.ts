@@ -1,3 +1,4 @@
+import type { EncodedMessages } from "../core/encoded-messages.js";
 import type { BrokerError } from "../core/errors.js";
 import type { NewMessage } from "../core/message.js";
 import type {
@@ -104,7 +105,7 @@ export interface ServerFacts {
 
 export interface PublishFrame {
   readonly queue: string;
-  readonly messages: readonly NewMessage[];
+  readonly messages: readonly NewMessage[] | EncodedMessages;
   /** `undefined`: no condition. 0: the queue never had a message. */
   readonly expectedLastOffset: number | undefined;
   /** Every message stands alone; otherwise all or nothing. */

@@ -1,3 +1,4 @@
+import { EncodedMessages } from "../core/encoded-messages.js";
 import { BrokerError } from "../core/errors.js";
 import { fingerprint, messageIdHash } from "../core/hash.js";
 import type { NewMessage } from "../core/message.js";
@@ -29,32 +30,45 @@ export class FrameJudge {
 
   judge(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
     try {
-      return frame.independent ? this.judgeIndependent(frame, batch) : this.judgeWhole(frame, batch);
+      const { messages } = frame;
+      if (messages instanceof EncodedMessages) return this.storeRun(frame, messages, batch);
+      return frame.independent ? this.judgeIndependent(frame, messages, batch) : this.judgeWhole(frame, messages, batch);
     } catch (error) {
       if (error instanceof BrokerError) return { ok: false, error };
       throw error;
     }
   }
 
-  private judgeWhole(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
-    const { messages } = frame;
+  /** Messages without ids are all new. */
+  private storeRun(frame: PublishFrame, run: EncodedMessages, batch: OpenBatch): PublishOutcome {
+    checkExpectedLastOffset(frame, batch);
+    const firstOffset = batch.next;
+    batch.addRun(run, !frame.independent);
+    const matching = run.events.map((event) => this.matches.count(event));
+    let unmatchedCount = 0;
+    if (matching.includes(0)) for (const event of run.eventIndex) if (matching[event] === 0) unmatchedCount++;
+    const matchedSubscribers = matching[run.eventIndex[0] ?? 0] ?? 0;
+    return { ok: true, firstOffset, duplicate: false, publishTimeMs: batch.publishTimeMs, matchedSubscribers, unmatchedCount, outcomes: [] };
+  }
+
+  private judgeWhole(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch): PublishOutcome {
     checkBatch(messages, batch.publishTimeMs);
     const hashes = hashesOf(messages);
     const known = hashes === undefined || !this.dedup.isOn ? undefined : this.knownBatch(messages, hashes, batch);
-    if (known !== undefined) return this.accepted(frame, known.offset, true, known.publishTimeMs, []);
+    if (known !== undefined) return this.accepted(messages, known.offset, true, known.publishTimeMs, []);
     checkExpectedLastOffset(frame, batch);
     const first = batch.next;
     messages.forEach((message, i) => {
       this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
     });
-    return this.accepted(frame, first, false, batch.publishTimeMs, []);
+    return this.accepted(messages, first, false, batch.publishTimeMs, []);
   }
 
-  private judgeIndependent(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
+  private judgeIndependent(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch): PublishOutcome {
     checkExpectedLastOffset(frame, batch);
     const outcomes: MessageOutcome[] = [];
     const first = batch.next;
-    frame.messages.forEach((message, index) => {
+    messages.forEach((message, index) => {
       try {
         checkMessage(message, batch.publishTimeMs);
         const id = messageIdHash(message.messageId);
@@ -73,7 +87,7 @@ export class FrameJudge {
     });
     const stored = batch.next > first;
     const duplicate = !stored && outcomes.every((outcome) => outcome.duplicate);
-    return this.accepted(frame, stored ? first : NOTHING_STORED, duplicate, batch.publishTimeMs, outcomes);
+    return this.accepted(messages, stored ? first : NOTHING_STORED, duplicate, batch.publishTimeMs, outcomes);
   }
 
   /**
@@ -104,10 +118,10 @@ export class FrameJudge {
     if (id !== 0n) this.dedup.add(id, print, at, batch.publishTimeMs);
   }
 
-  private accepted(frame: PublishFrame, firstOffset: Offset, duplicate: boolean, publishTimeMs: PublishAccepted["publishTimeMs"], outcomes: readonly MessageOutcome[]): PublishAccepted {
+  private accepted(messages: readonly NewMessage[], firstOffset: Offset, duplicate: boolean, publishTimeMs: PublishAccepted["publishTimeMs"], outcomes: readonly MessageOutcome[]): PublishAccepted {
     let unmatchedCount = 0;
-    for (const { event } of frame.messages) if (this.matches.count(event) === 0) unmatchedCount++;
-    const [head] = frame.messages;
+    for (const { event } of messages) if (this.matches.count(event) === 0) unmatchedCount++;
+    const [head] = messages;
     const matchedSubscribers = head === undefined ? 0 : this.matches.count(head.event);
     return { ok: true, firstOffset, duplicate, publishTimeMs, matchedSubscribers, unmatchedCount, outcomes };
   }

@@ -1,3 +1,4 @@
+import { EncodedMessages } from "../core/encoded-messages.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { checkMessageSize, storedMessageBytes } from "../core/message-codec.js";
@@ -7,15 +8,18 @@ import type { PublishFrame } from "./api.js";
 
 /** A message costs this besides its bytes while it waits: objects, columns, its answer. */
 const MESSAGE_OVERHEAD_BYTES = 256;
+/** The same of a message that stays encoded: its columns, twice, while they grow. */
+const ENCODED_OVERHEAD_BYTES = 32;
 /** UTF-8 takes at most three bytes for one UTF-16 unit. */
 const BYTES_PER_UNIT_MAX = 3;
 /** All tags, lengths and fixed fields of one stored message, headers included. */
 const FRAMING_BYTES_MAX = 1_024;
 
 /** What a waiting frame counts against its queue's bounds: about the memory that it holds on to. */
-export function frameCharge(frame: PublishFrame): number {
+export function frameCharge({ messages }: PublishFrame): number {
+  if (messages instanceof EncodedMessages) return MESSAGE_OVERHEAD_BYTES + messages.source.length + messages.length * ENCODED_OVERHEAD_BYTES;
   let bytes = MESSAGE_OVERHEAD_BYTES;
-  for (const message of frame.messages) bytes += message.payload.length + MESSAGE_OVERHEAD_BYTES;
+  for (const message of messages) bytes += message.payload.length + MESSAGE_OVERHEAD_BYTES;
   return bytes;
 }
 

@@ -1,4 +1,5 @@
 import { ChunkBuilder } from "../core/chunk-builder.js";
+import type { EncodedMessages } from "../core/encoded-messages.js";
 import type { NewMessage } from "../core/message.js";
 import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
@@ -64,6 +65,18 @@ export class OpenBatch {
     const at = this.next;
     this.messages++;
     return at;
+  }
+
+  /** Adds all messages of a run. `areOne`: they were published all or nothing. */
+  addRun(run: EncodedMessages, areOne: boolean): void {
+    let builder = this.builders[this.builders.length - 1];
+    for (let added = 0; added < run.length; ) {
+      if (builder !== undefined) added = builder.addRun(run, added, this.publishTimeMs, areOne);
+      if (added === run.length) break;
+      builder = new ChunkBuilder();
+      this.builders.push(builder);
+    }
+    this.messages += run.length;
   }
 
   /** Closes its chunks behind `head`. Once, and only when there is a message in it. */

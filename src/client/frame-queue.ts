@@ -1,4 +1,5 @@
-import type { EncodableMessage } from "./outgoing-message.js";
+import { performance } from "node:perf_hooks";
+import type { MessageEncoder } from "./message-encoder.js";
 import { PublishFrame, type Reject, type Resolve } from "./publish-frame.js";
 
 /** Frames that wait to be sent, oldest first. The last one of each queue still takes messages. */
@@ -6,6 +7,9 @@ export class FrameQueue {
   private frames: PublishFrame[] = [];
   private readonly collecting = new Map<string, PublishFrame>();
   private bytesWaiting = 0;
+
+  /** @param now the monotonic clock, in milliseconds */
+  constructor(private readonly now: () => number = () => performance.now()) {}
 
   get bytes(): number {
     return this.bytesWaiting;
@@ -20,15 +24,16 @@ export class FrameQueue {
     return this.frames[0]?.bornMs;
   }
 
-  add(queue: string, message: EncodableMessage, nowMs: number, resolve: Resolve, reject: Reject): void {
+  /** Adds the message that `encoder` took last. */
+  add(queue: string, encoder: MessageEncoder, resolve: Resolve, reject: Reject): void {
     let frame = this.collecting.get(queue);
-    if (frame?.hasRoomFor(message.bytes) !== true) {
-      frame = new PublishFrame(queue, nowMs);
+    if (frame?.hasRoomFor(encoder.bytes) !== true) {
+      frame = new PublishFrame(queue, this.now());
       this.frames.push(frame);
       this.collecting.set(queue, frame);
     }
-    frame.add(message, resolve, reject);
-    this.bytesWaiting += message.bytes;
+    frame.add(encoder, resolve, reject);
+    this.bytesWaiting += encoder.bytes;
   }
 
   /** Takes out the first frame in line, which from then on is closed. */

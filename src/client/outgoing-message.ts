@@ -18,50 +18,37 @@ export interface OutgoingMessage {
   readonly orderingKey?: string;
 }
 
-/** A message in its wire shape, and about how many bytes it takes there. */
-export interface EncodableMessage {
-  readonly wire: NewMessage;
-  readonly bytes: number;
-}
-
-/** What tag, length and field headers add to the strings and bytes of a message, generously. */
-const OVERHEAD_BYTES = 32;
-const HEADER_OVERHEAD_BYTES = 8;
-
 /**
- * Turns a message into its wire shape. Names and sizes are for the broker to judge; types are checked here, because one
- * value that cannot be encoded would break the stream under everybody else's messages.
+ * Turns a message into its wire shape, for calls of their own; `MessageEncoder` is for frames. Names and sizes are for the broker
+ * to judge, types are checked here.
  */
-export function toEncodable(queue: string, message: OutgoingMessage): EncodableMessage {
+export function wireMessage(queue: string, message: OutgoingMessage): NewMessage {
   mustBeString("queue", queue);
   const { event, payload = "", headers = {}, messageId = "", orderingKey = "" } = message;
   mustBeString("event", event);
   mustBeString("messageId", messageId);
   mustBeString("orderingKey", orderingKey);
-  let bytes = OVERHEAD_BYTES + Buffer.byteLength(event) + messageId.length + orderingKey.length;
-  for (const [name, value] of Object.entries(headers)) {
-    mustBeString(`headers[${JSON.stringify(name)}]`, value);
-    bytes += HEADER_OVERHEAD_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value);
+  for (const [name, value] of Object.entries(headers)) mustBeString(`headers[${JSON.stringify(name)}]`, value);
+  return { event, body: { $case: "payload", value: payloadBuffer(payload) }, headers, messageId, orderingKey, ttl: undefined, when: undefined };
+}
+
+/** The error for a payload that is neither bytes nor text. */
+export function payloadProblem(payload: unknown): TidemarkError {
+  return new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `payload must be bytes or text, not ${typeof payload}; JSON.stringify it first`, {
+    field: "payload",
+  });
+}
+
+/** Throws INVALID_FIELD for what a caller without types may have passed. */
+export function mustBeString(field: string, value: unknown): void {
+  if (typeof value !== "string") {
+    throw new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `${field} must be a string, not ${typeof value}`, { field });
   }
-  const body = payloadBuffer(payload);
-  bytes += body.length;
-  return {
-    wire: { event, body: { $case: "payload", value: body }, headers, messageId, orderingKey, ttl: undefined, when: undefined },
-    bytes,
-  };
 }
 
 function payloadBuffer(payload: unknown): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);
   if (Buffer.isBuffer(payload)) return payload;
   if (payload instanceof Uint8Array) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  throw new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `payload must be bytes or text, not ${typeof payload}; JSON.stringify it first`, {
-    field: "payload",
-  });
-}
-
-function mustBeString(field: string, value: unknown): void {
-  if (typeof value !== "string") {
-    throw new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `${field} must be a string, not ${typeof value}`, { field });
-  }
+  throw payloadProblem(payload);
 }

@@ -1,6 +1,5 @@
-import type { NewMessage } from "../../generated/tidemark/v1/message.js";
 import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
-import type { EncodableMessage } from "./outgoing-message.js";
+import { type MessageEncoder, textEntryBytes, writeTextEntry } from "./message-encoder.js";
 import { safeNumber } from "./safe-number.js";
 import { statusName, TidemarkError } from "./tidemark-error.js";
 import { durationToMs, timestampToDate } from "./wire-time.js";
@@ -30,34 +29,69 @@ const OK = 0;
 export type Resolve = (published: Published) => void;
 export type Reject = (error: TidemarkError) => void;
 
+/** Tags of the fields of a frame. */
+const TAG_REQUEST_ID = 0x08;
+const TAG_QUEUE = 0x12;
+const TAG_INDEPENDENT = 0x30;
+/** Room in front for the request id, which is known last: its tag and a varint up to 2^53. */
+const REQUEST_ID_BYTES_MAX = 9;
+/** A frame of one small message fits; each time that it does not, it grows by this factor. */
+const FIRST_BYTES = 512;
+const GROWTH = 4;
+
 /**
- * Messages for one queue that travel together, each standing alone for the broker, with the table of who waits for which:
- * entry i of each list belongs to message i.
+ * Messages for one queue that travel together, each standing alone for the broker: the very bytes of the PublishStream frame,
+ * and the table of who waits for which message. Entry i of each list belongs to message i.
  */
 export class PublishFrame {
-  readonly messages: NewMessage[] = [];
+  /** What its messages take on the wire. */
   bytes = 0;
   /** True once any of it was on a stream that broke: whether it is stored is unknown. */
   sentBefore = false;
+  private buffer: Buffer;
+  private end: number;
+  private readonly ends: number[] = [];
   private readonly resolves: Resolve[] = [];
   private readonly rejects: Reject[] = [];
+  /** Which messages have an id, ascending. */
+  private readonly identified: number[] = [];
 
   /** @param bornMs when its first message came, by the monotonic clock */
   constructor(
     readonly queue: string,
     readonly bornMs: number,
-  ) {}
+  ) {
+    this.buffer = Buffer.allocUnsafe(REQUEST_ID_BYTES_MAX + textEntryBytes(queue) + FIRST_BYTES);
+    this.end = writeTextEntry(this.buffer, REQUEST_ID_BYTES_MAX, TAG_QUEUE, queue);
+    this.buffer[this.end++] = TAG_INDEPENDENT;
+    this.buffer[this.end++] = 1;
+  }
+
+  /** How many messages it has. */
+  get count(): number {
+    return this.resolves.length;
+  }
 
   /** An empty frame takes any message. */
   hasRoomFor(bytes: number): boolean {
-    return this.messages.length === 0 || (this.messages.length < FRAME_MESSAGES_MAX && this.bytes + bytes <= FRAME_BYTES_MAX);
+    return this.count === 0 || (this.count < FRAME_MESSAGES_MAX && this.bytes + bytes <= FRAME_BYTES_MAX);
   }
 
-  add(message: EncodableMessage, resolve: Resolve, reject: Reject): void {
-    this.messages.push(message.wire);
-    this.resolves.push(resolve);
-    this.rejects.push(reject);
-    this.bytes += message.bytes;
+  /** Adds the message that `encoder` took last. */
+  add(encoder: MessageEncoder, resolve: Resolve, reject: Reject): void {
+    this.reserve(encoder.bytes);
+    this.end = encoder.write(this.buffer, this.end);
+    this.answerLater(encoder.bytes, encoder.messageId !== "", resolve, reject);
+  }
+
+  /** The frame as it goes on the wire, a view that must not change any more. */
+  encoded(requestId: number): Buffer {
+    let start = REQUEST_ID_BYTES_MAX;
+    const digits: number[] = [];
+    for (let rest = requestId; rest > 0; rest = Math.floor(rest / 0x80)) digits.push(rest % 0x80);
+    digits.reverse().forEach((digit, i) => (this.buffer[--start] = i === 0 ? digit : digit | 0x80));
+    this.buffer[--start] = TAG_REQUEST_ID;
+    return this.buffer.subarray(start, this.end);
   }
 
   /** Tells everybody what became of their message. */
@@ -68,7 +102,7 @@ export class PublishFrame {
       return;
     }
     const publishTime = result.publishTime === undefined ? undefined : timestampToDate(result.publishTime);
-    const matched = matchedOf(result.unmatchedCount, this.messages.length);
+    const matched = matchedOf(result.unmatchedCount, this.count);
     let offset = safeNumber(result.firstOffset, "first_offset");
     let next = 0;
     for (const outcome of result.outcomes) {
@@ -80,7 +114,7 @@ export class PublishFrame {
       }
       next++;
     }
-    for (; next < this.messages.length; next++) this.resolves[next]?.({ offset: offset++, duplicate: result.duplicate, publishTime, matched });
+    for (; next < this.count; next++) this.resolves[next]?.({ offset: offset++, duplicate: result.duplicate, publishTime, matched });
   }
 
   /** None of its messages was stored, or nobody knows: `error` says which. */
@@ -95,16 +129,44 @@ export class PublishFrame {
   afterBreak(unknown: TidemarkError): PublishFrame | undefined {
     const again = new PublishFrame(this.queue, this.bornMs);
     again.sentBefore = true;
-    // The bytes of a part are not kept; the whole is a bound for it.
-    again.bytes = this.bytes;
-    this.messages.forEach((message, i) => {
-      const resolve = this.resolves[i];
-      const reject = this.rejects[i];
-      if (resolve === undefined || reject === undefined) return;
-      if (message.messageId === "") reject(unknown);
-      else again.add({ wire: message, bytes: 0 }, resolve, reject);
+    let next = 0;
+    this.rejects.forEach((reject, i) => {
+      if (this.identified[next] !== i) {
+        reject(unknown);
+        return;
+      }
+      next++;
+      again.addFrom(this, i);
     });
-    return again.messages.length === 0 ? undefined : again;
+    return again.count === 0 ? undefined : again;
+  }
+
+  private addFrom(other: PublishFrame, index: number): void {
+    const resolve = other.resolves[index];
+    const reject = other.rejects[index];
+    const end = other.ends[index];
+    if (resolve === undefined || reject === undefined || end === undefined) return;
+    const start = other.ends[index - 1] ?? other.end - other.bytes;
+    this.reserve(end - start);
+    other.buffer.copy(this.buffer, this.end, start, end);
+    this.end += end - start;
+    this.answerLater(end - start, true, resolve, reject);
+  }
+
+  private answerLater(bytes: number, isIdentified: boolean, resolve: Resolve, reject: Reject): void {
+    if (isIdentified) this.identified.push(this.count);
+    this.ends.push(this.end);
+    this.resolves.push(resolve);
+    this.rejects.push(reject);
+    this.bytes += bytes;
+  }
+
+  private reserve(bytes: number): void {
+    const needed = this.end + bytes;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(GROWTH * this.buffer.length, FRAME_BYTES_MAX + FIRST_BYTES)));
+    this.buffer.copy(grown, 0, 0, this.end);
+    this.buffer = grown;
   }
 }
 

@@ -1,12 +1,14 @@
 import { performance } from "node:perf_hooks";
 import { nextTick } from "node:process";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import type { PublishResult, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
+import { BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
+import type { PublishResult, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
 import { backoffMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { FrameQueue } from "./frame-queue.js";
-import { type OutgoingMessage, toEncodable } from "./outgoing-message.js";
-import { FRAME_BYTES_MAX, type PublishFrame, type Published } from "./publish-frame.js";
+import { MessageEncoder } from "./message-encoder.js";
+import { mustBeString, type OutgoingMessage } from "./outgoing-message.js";
+import { FRAME_BYTES_MAX, type PublishFrame, type Published, type Reject, type Resolve } from "./publish-frame.js";
 import { clientClosed, isPassing, isRefusal, outcomeUnknown, TidemarkError } from "./tidemark-error.js";
 import { publishAlone } from "./unary-publish.js";
 
@@ -16,6 +18,18 @@ const BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024;
 /** Waiting for that window; from here on `ready` makes producers wait. */
 const BYTES_WAITING_MAX = 8 * 1024 * 1024;
 const CLOSE_MS_MAX = 5_000;
+
+/** Frames are encoded as they fill. */
+const asItIs = (frame: Buffer): Buffer => frame;
+
+/** How to settle the promise made last. */
+let resolveLast: Resolve;
+let rejectLast: Reject;
+/** One for all promises: a function made for each would cost as much again as the promise. */
+const keepSettlers = (resolve: Resolve, reject: Reject): void => {
+  resolveLast = resolve;
+  rejectLast = reject;
+};
 
 /**
  * Sends messages over one PublishStream. What is published within one turn of the event loop shares a frame per queue; what
@@ -27,12 +41,13 @@ const CLOSE_MS_MAX = 5_000;
  */
 export class Publisher {
   private state: "idle" | "connecting" | "open" | "backing_off" | "closed" = "idle";
-  private call: ClientDuplexStream<PublishStreamRequest, PublishStreamResponse> | undefined;
+  private call: ClientDuplexStream<Buffer, PublishStreamResponse> | undefined;
   private readonly waiting = new FrameQueue();
+  private readonly encoder = new MessageEncoder();
   /** In the order sent. */
-  private readonly inFlight = new Map<bigint, PublishFrame>();
+  private readonly inFlight = new Map<number, PublishFrame>();
   private bytesInFlight = 0;
-  private lastRequestId = 0n;
+  private lastRequestId = 0;
   private flushScheduled = false;
   /** Streams that broke in a row without one answer. */
   private failures = 0;
@@ -48,24 +63,27 @@ export class Publisher {
   ) {}
 
   publish(queue: string, message: OutgoingMessage): Promise<Published> {
-    // What the executor throws rejects the promise.
-    return new Promise((resolve, reject) => {
-      if (!this.accepting) throw clientClosed();
-      const encodable = toEncodable(queue, message);
-      if (encodable.bytes > FRAME_BYTES_MAX) {
-        resolve(publishAlone(this.connection, this.patienceMs, queue, encodable.wire));
-        return;
-      }
-      this.waiting.add(queue, encodable, performance.now(), resolve, reject);
-      if (!this.flushScheduled) {
-        this.flushScheduled = true;
-        // After this turn's callers and all promise continuations that they set off, before any I/O.
-        nextTick(() => {
-          this.flushScheduled = false;
-          this.flush();
-        });
-      }
-    });
+    if (!this.accepting) return Promise.reject(clientClosed());
+    const { encoder } = this;
+    try {
+      mustBeString("queue", queue);
+      encoder.take(message);
+    } catch (error) {
+      // A TidemarkError, or whatever a getter of the caller's throws.
+      return Promise.reject(error);
+    }
+    if (encoder.bytes > FRAME_BYTES_MAX) return publishAlone(this.connection, this.patienceMs, queue, message);
+    const published = new Promise<Published>(keepSettlers);
+    this.waiting.add(queue, encoder, resolveLast, rejectLast);
+    if (!this.flushScheduled) {
+      this.flushScheduled = true;
+      // After this turn's callers and all promise continuations that they set off, before any I/O.
+      nextTick(() => {
+        this.flushScheduled = false;
+        this.flush();
+      });
+    }
+    return published;
   }
 
   /** Resolves when there is room for more. */
@@ -107,7 +125,7 @@ export class Publisher {
       this.inFlight.set(requestId, frame);
       this.bytesInFlight += frame.bytes;
       // The window bounds what piles up in the transport, so the answer of `write` need not.
-      this.call.write({ requestId, queue: frame.queue, messages: frame.messages, resume: false, haltOnFailure: false, independent: true });
+      this.call.write(frame.encoded(requestId));
     }
     this.wakeWaiters();
   }
@@ -133,7 +151,8 @@ export class Publisher {
 
   private openStream(): void {
     if (this.state !== "connecting") return;
-    const call = this.connection.broker.publishStream();
+    const { path, responseDeserialize } = BrokerServiceService.publishStream;
+    const call: ClientDuplexStream<Buffer, PublishStreamResponse> = this.connection.broker.makeBidiStreamRequest(path, asItIs, responseDeserialize);
     let failure: TidemarkError | undefined;
     call.on("data", (response: PublishStreamResponse) => this.onResults(response.results));
     call.on("error", (error: ServiceError) => {
@@ -149,9 +168,10 @@ export class Publisher {
   private onResults(results: readonly PublishResult[]): void {
     this.failures = 0;
     for (const result of results) {
-      const frame = this.inFlight.get(result.requestId);
+      const requestId = Number(result.requestId);
+      const frame = this.inFlight.get(requestId);
       if (frame === undefined) continue;
-      this.inFlight.delete(result.requestId);
+      this.inFlight.delete(requestId);
       this.bytesInFlight -= frame.bytes;
       frame.answer(result);
     }

@@ -1,7 +1,6 @@
-import type { NewMessage } from "../../generated/tidemark/v1/message.js";
 import type { PublishBatchResponse, PublishResponse } from "../../generated/tidemark/v1/publish.js";
 import type { Connection } from "./connection.js";
-import { type OutgoingMessage, toEncodable } from "./outgoing-message.js";
+import { type OutgoingMessage, wireMessage } from "./outgoing-message.js";
 import type { Published } from "./publish-frame.js";
 import { safeNumber } from "./safe-number.js";
 import { isPassing, outcomeUnknown, TidemarkError } from "./tidemark-error.js";
@@ -40,7 +39,7 @@ export async function publishBatch(
 ): Promise<PublishedBatch> {
   const request = {
     queue,
-    messages: messages.map((message) => toEncodable(queue, message).wire),
+    messages: messages.map((message) => wireMessage(queue, message)),
     expectedLastOffset: options.expectedLastOffset === undefined ? undefined : BigInt(options.expectedLastOffset),
   };
   const response = await knowingOutcome(
@@ -57,8 +56,8 @@ export async function publishBatch(
 }
 
 /** Publishes one message in a call of its own: for those too large to share a stream's frame. */
-export async function publishAlone(connection: Connection, patienceMs: number, queue: string, message: NewMessage): Promise<Published> {
-  const request = { queue, message, expectedLastOffset: undefined };
+export async function publishAlone(connection: Connection, patienceMs: number, queue: string, message: OutgoingMessage): Promise<Published> {
+  const request = { queue, message: wireMessage(queue, message), expectedLastOffset: undefined };
   const response = await knowingOutcome(
     unaryCall<PublishResponse>(connection, patienceMs, (callback) => connection.broker.publish(request, callback)),
   );

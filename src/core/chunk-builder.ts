@@ -1,8 +1,9 @@
 import { sealChunk } from "./chunk-codec.js";
 import type { SealedChunk } from "./chunk-codec.js";
+import type { EncodedMessages } from "./encoded-messages.js";
 import { laneHash } from "./hash.js";
 import { LIMITS } from "./limits.js";
-import { patchOffset, storedMessageBytes, writeMessage } from "./message-codec.js";
+import { patchOffset, publishTimeField, storedFieldsBytes, storedMessageBytes, writeFields, writeMessage } from "./message-codec.js";
 import type { NewMessage } from "./message.js";
 import { offset, wallMs } from "./units.js";
 import type { Offset, WallMs } from "./units.js";
@@ -55,29 +56,45 @@ export class ChunkBuilder {
    */
   add(message: NewMessage, facts: MessageFacts): boolean {
     const bytes = storedMessageBytes(message, facts.publishTimeMs);
-    if (this.rows > 0 && (this.rows >= LIMITS.chunkMessagesMax || this.bodyBytes + bytes > LIMITS.chunkBytesMax)) return false;
-    this.reserve(bytes);
-    const row = this.rows++;
-    this.bodyBytes = writeMessage(this.body, this.bodyBytes, message, facts.publishTimeMs, bytes);
-    this.ends[row] = this.bodyBytes;
-    this.eventIndex[row] = this.indexOf(message.event);
-    if (row === 0) this.firstTimeMs = facts.publishTimeMs;
-    this.lastTimeMs = Math.max(this.lastTimeMs, facts.publishTimeMs);
-    if (message.orderingKey !== "") {
-      this.laneHash ??= new BigUint64Array(this.ends.length);
-      this.laneHash[row] = laneHash(message.orderingKey);
-    }
+    if (!this.takes(bytes)) return false;
+    const row = this.addRow(bytes, this.indexOf(message.event), facts.publishTimeMs);
+    writeMessage(this.body, this.bodyBytes - bytes, message, facts.publishTimeMs, bytes);
+    if (message.orderingKey !== "") this.setLane(row, laneHash(message.orderingKey));
     if (facts.messageIdHash !== 0n) {
       this.messageIdHash ??= new BigUint64Array(this.ends.length);
       this.fingerprint ??= new BigUint64Array(this.ends.length);
       this.messageIdHash[row] = facts.messageIdHash;
       this.fingerprint[row] = facts.fingerprint;
     }
-    if (facts.joinsPrevious) {
-      this.joined ??= new Uint8Array(this.ends.length / 8);
-      this.joined[row >> 3] = (this.joined[row >> 3] ?? 0) | (1 << (row & 7));
-    }
+    if (facts.joinsPrevious) this.join(row);
     return true;
+  }
+
+  /**
+   * Takes in the messages of a run from `from` on, as many as belong into this chunk; an empty builder takes at least one.
+   * Returns where to go on. `areOne`: they were published all or nothing.
+   */
+  addRun(run: EncodedMessages, from: number, publishTimeMs: WallMs, areOne: boolean): number {
+    const { source, starts, ends, eventIndex, laneHash: lanes } = run;
+    const timeField = publishTimeField(publishTimeMs);
+    let lastEvent = -1;
+    let event = 0;
+    let index = from;
+    for (; index < run.length; index++) {
+      const start = starts[index] ?? 0;
+      const end = ends[index] ?? 0;
+      const bytes = storedFieldsBytes(end - start, timeField.length);
+      if (!this.takes(bytes)) break;
+      if (eventIndex[index] !== lastEvent) {
+        lastEvent = eventIndex[index] ?? 0;
+        event = this.indexOf(run.events[lastEvent] ?? "");
+      }
+      const row = this.addRow(bytes, event, publishTimeMs);
+      writeFields(this.body, this.bodyBytes - bytes, source, start, end, timeField);
+      if (lanes !== undefined) this.setLane(row, lanes[index] ?? 0n);
+      if (areOne && index > 0) this.join(row);
+    }
+    return index;
   }
 
   /**
@@ -114,6 +131,33 @@ export class ChunkBuilder {
       },
       body,
     );
+  }
+
+  private takes(bytes: number): boolean {
+    return this.rows === 0 || (this.rows < LIMITS.chunkMessagesMax && this.bodyBytes + bytes <= LIMITS.chunkBytesMax);
+  }
+
+  /** Makes a row for a message whose bytes are yet to be written, at the end of the body. */
+  private addRow(bytes: number, event: number, publishTimeMs: WallMs): number {
+    this.reserve(bytes);
+    const row = this.rows++;
+    this.bodyBytes += bytes;
+    this.ends[row] = this.bodyBytes;
+    this.eventIndex[row] = event;
+    if (row === 0) this.firstTimeMs = publishTimeMs;
+    if (publishTimeMs > this.lastTimeMs) this.lastTimeMs = publishTimeMs;
+    return row;
+  }
+
+  private setLane(row: number, hash: bigint): void {
+    if (hash === 0n) return;
+    this.laneHash ??= new BigUint64Array(this.ends.length);
+    this.laneHash[row] = hash;
+  }
+
+  private join(row: number): void {
+    this.joined ??= new Uint8Array(this.ends.length / 8);
+    this.joined[row >> 3] = (this.joined[row >> 3] ?? 0) | (1 << (row & 7));
   }
 
   private indexOf(event: string): number {

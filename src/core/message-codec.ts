@@ -92,6 +92,34 @@ export function writeMessage(target: Buffer, start: number, message: NewMessage,
   return writePublishTime(target, position, publishTimeMs);
 }
 
+/** The field `publish_time` of a stored message. */
+export function publishTimeField(publishTimeMs: WallMs): Buffer {
+  const field = Buffer.allocUnsafe(2 + timestampBytes(publishTimeMs));
+  writePublishTime(field, 0, publishTimeMs);
+  return field;
+}
+
+/** As `storedMessageBytes`, of a message whose fields are encoded already. */
+export function storedFieldsBytes(fieldsBytes: number, timeFieldBytes: number): number {
+  const body = OFFSET_FIELD_BYTES + fieldsBytes + timeFieldBytes;
+  return 1 + varintBytes(body) + body;
+}
+
+/**
+ * As `writeMessage`, with the fields from `event` to `ordering_key` as they stand between two places of `source`: in the order,
+ * and left out when empty, as described above.
+ */
+export function writeFields(target: Buffer, start: number, source: Buffer, from: number, to: number, timeField: Buffer): number {
+  target[start] = TAG_DELIVERED;
+  let position = writeVarint(target, start + 1, OFFSET_FIELD_BYTES + to - from + timeField.length);
+  target[position] = TAG_OFFSET;
+  position += OFFSET_FIELD_BYTES;
+  source.copy(target, position, from, to);
+  position += to - from;
+  for (let i = 0; i < timeField.length; i++) target[position++] = timeField[i] ?? 0;
+  return position;
+}
+
 /** One message in a buffer of its own, offset 0. For tests and rare paths; batches go through ChunkBuilder. */
 export function encodeMessage(message: NewMessage, publishTimeMs: WallMs): Buffer {
   const target = Buffer.allocUnsafe(storedMessageBytes(message, publishTimeMs));

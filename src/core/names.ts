@@ -37,11 +37,14 @@ export function checkClientId(field: string, value: string): string {
   return value;
 }
 
+/** Whether a text is a valid event, for whoever does not ask why not. */
+export function isEvent(value: string): boolean {
+  return isShortEvent(value) || eventProblem(value) === undefined;
+}
+
 /** Checks a published message's event, which unlike a filter has no wildcards. */
 export function checkEvent(field: string, value: string): string {
-  // Most events are short and valid: one match instead of a split. Sixteen tokens cannot be exceeded in fewer characters.
-  if (value.length < 2 * LIMITS.eventTokensMax && EVENT.test(value)) return value;
-  const problem = eventProblem(value);
+  const problem = isShortEvent(value) ? undefined : eventProblem(value);
   if (problem !== undefined) throw invalidField(field, value, `1 to ${LIMITS.eventTokensMax} dotted tokens, ${LIMITS.eventBytesMax} bytes; ${problem}`);
   return value;
 }
@@ -59,16 +62,27 @@ export function checkText(field: string, value: string, bytesMax: number): strin
 export function checkHeaders(field: string, entries: readonly (readonly [string, string])[]): ReadonlyMap<string, string> {
   const headers = checkEntries(field, entries, LIMITS.headersMax, LIMITS.headerBytesMax);
   for (const name of headers.keys()) {
-    if (name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX)) {
+    if (isReservedHeader(name)) {
       throw invalidField(field, name, `names that do not start with ${RESERVED_HEADER_PREFIX}, which are the broker's own`);
     }
   }
   return headers;
 }
 
+/** Whether a header's name is one of the broker's own, which no publisher may use. */
+export function isReservedHeader(name: string): boolean {
+  return name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX);
+}
+
 /** Checks a session's labels. */
 export function checkLabels(field: string, entries: readonly (readonly [string, string])[]): ReadonlyMap<string, string> {
   return checkEntries(field, entries, LIMITS.labelsMax, LIMITS.labelBytesMax);
+}
+
+/** Most events are short and valid: one match instead of a split. */
+function isShortEvent(value: string): boolean {
+  // Sixteen tokens cannot be exceeded in fewer characters.
+  return value.length < 2 * LIMITS.eventTokensMax && EVENT.test(value);
 }
 
 function checkEntries(

@@ -10,7 +10,7 @@ import { offset, wallMs } from "../core/units.js";
 import { clampedDurationMs, clampedNumber, exactNumber } from "./wire-numbers.js";
 
 /** What a message may take as stored beyond what it took in the request: offset, publish time, wider lengths. */
-const ADDED_BYTES_MAX = 32;
+export const ADDED_BYTES_MAX = 32;
 
 /** A publish time that takes as many bytes as any until the year 2286, so that a size does not depend on the clock. */
 const WIDEST_TIME = wallMs(9_999_999_999_999);

@@ -1,9 +1,13 @@
-import type { PublishStreamRequest } from "../../generated/tidemark/v1/publish.js";
+import { PublishStreamRequest } from "../../generated/tidemark/v1/publish.js";
 import type { MessageOutcome, PublishFrame, PublishOutcome } from "../broker/api.js";
+import { EncodedMessages } from "../core/encoded-messages.js";
 import { BrokerError } from "../core/errors.js";
 import type { NewMessage } from "../core/message.js";
 import { checkName } from "../core/names.js";
 import { offset, wallMs } from "../core/units.js";
+import { decodeRequest } from "./codec.js";
+import { scanFrame } from "./frame-scan.js";
+import type { ScannedFrame } from "./frame-scan.js";
 import { batchedMessage, checkBatchSize, checkMessageCount, newMessages } from "./from-wire.js";
 
 /** What one frame of a PublishStream asks of the broker, and how the broker's outcome answers the frame as it was sent. */
@@ -26,18 +30,25 @@ export const NOTHING_STORED: PublishOutcome = {
 
 const asItIs = (outcome: PublishOutcome): PublishOutcome => outcome;
 
+/** A frame of a PublishStream; UNDECODABLE when the bytes are none. */
+export function readFrame(bytes: Buffer): ScannedFrame | PublishStreamRequest {
+  return scanFrame(bytes) ?? decodeRequest(PublishStreamRequest, "PublishStreamRequest", bytes);
+}
+
 /** Checks a frame. A bad message fails an all-or-nothing frame (thrown), but only itself in an independent one. */
-export function prepareFrame(request: PublishStreamRequest, requestBytes: number): PreparedFrame {
+export function prepareFrame(request: ScannedFrame | PublishStreamRequest, requestBytes: number): PreparedFrame {
   const queue = checkName("queue", request.queue);
-  if (!request.independent) {
-    const messages = newMessages("messages", request.messages, requestBytes);
-    return { frame: { queue, messages, expectedLastOffset: undefined, independent: false }, answer: asItIs };
+  const { messages: sent, independent } = request;
+  if (sent instanceof EncodedMessages) return { frame: { queue, messages: sent, expectedLastOffset: undefined, independent }, answer: asItIs };
+  if (!independent) {
+    const messages = newMessages("messages", sent, requestBytes);
+    return { frame: { queue, messages, expectedLastOffset: undefined, independent }, answer: asItIs };
   }
-  checkMessageCount("messages", request.messages.length);
+  checkMessageCount("messages", sent.length);
   const messages: NewMessage[] = [];
   const indexes: number[] = [];
   const refused: MessageOutcome[] = [];
-  request.messages.forEach((message, index) => {
+  sent.forEach((message, index) => {
     try {
       messages.push(batchedMessage(`messages[${index}]`, message, requestBytes));
       indexes.push(index);

@@ -1,5 +1,5 @@
-import { PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
-import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
+import { PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
+import type { PublishResult, PublishStreamRequest } from "../../generated/tidemark/v1/publish.js";
 import type { BrokerApi, PublishOutcome } from "../broker/api.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
@@ -7,8 +7,9 @@ import type { Journal } from "../ports/journal.js";
 import type { Telemetry } from "../ports/telemetry.js";
 import { endWithError, ReadGate } from "./call-flow.js";
 import type { OpenCall, RawCall } from "./call-flow.js";
-import { decodeRequest, encodeMessage } from "./codec.js";
-import { NOTHING_STORED, prepareFrame } from "./publish-frame.js";
+import { encodeMessage } from "./codec.js";
+import type { ScannedFrame } from "./frame-scan.js";
+import { NOTHING_STORED, prepareFrame, readFrame } from "./publish-frame.js";
 import { asBrokerError } from "./status.js";
 import { publishResult } from "./to-wire.js";
 
@@ -76,9 +77,9 @@ export class PublishStreamCall implements OpenCall {
 
   private received(bytes: Buffer): void {
     if (this.closing) return;
-    let request: PublishStreamRequest;
+    let request: ScannedFrame | PublishStreamRequest;
     try {
-      request = decodeRequest(PublishStreamRequest, "PublishStreamRequest", bytes);
+      request = readFrame(bytes);
     } catch (error) {
       this.close(asBrokerError(error, this.context.journal, "PublishStream"));
       return;
@@ -92,7 +93,7 @@ export class PublishStreamCall implements OpenCall {
     }
   }
 
-  private publish(slot: Slot, request: PublishStreamRequest, requestBytes: number): void {
+  private publish(slot: Slot, request: ScannedFrame | PublishStreamRequest, requestBytes: number): void {
     const halts = request.haltOnFailure;
     try {
       const { frame, answer } = prepareFrame(request, requestBytes);

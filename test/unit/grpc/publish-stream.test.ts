@@ -6,6 +6,7 @@ import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { PublishStreamRequest } from "../../../generated/tidemark/v1/publish.js";
 import type { PublishResult, PublishStreamResponse } from "../../../generated/tidemark/v1/publish.js";
 import { BrokerError } from "../../../src/core/errors.js";
+import type { NewMessage as Judged } from "../../../src/core/message.js";
 import { GrpcServer } from "../../../src/grpc/server.js";
 import { offset } from "../../../src/core/units.js";
 import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
@@ -105,7 +106,7 @@ describe("PublishStream", () => {
   it("lets a bad message of an independent frame fail alone", async () => {
     send({ requestId: 1n, independent: true, messages: [message("bad..one"), message("a"), message("b"), message("also bad"), message("c")] });
     const [pending] = await published(1);
-    expect(pending?.frame.messages.map(({ event }) => event)).to.deep.equal(["a", "b", "c"]);
+    expect((pending?.frame.messages as readonly Judged[]).map(({ event }) => event)).to.deep.equal(["a", "b", "c"]);
     pending?.done(stored(7, { outcomes: [{ index: 1, offset: offset(3), duplicate: true, error: undefined }] }));
     const [result] = await answered(1);
     expect(result).to.include({ code: 0, firstOffset: 7n });
