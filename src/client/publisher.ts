@@ -69,8 +69,8 @@ export class Publisher {
       mustBeString("queue", queue);
       encoder.take(message);
     } catch (error) {
-      // A TidemarkError, or whatever a getter of the caller's throws.
-      return Promise.reject(error);
+      if (error instanceof Error) return Promise.reject(error);
+      throw error;
     }
     if (encoder.bytes > FRAME_BYTES_MAX) return publishAlone(this.connection, this.patienceMs, queue, message);
     const published = new Promise<Published>(keepSettlers);

@@ -21,6 +21,8 @@ export const LIMITS = {
   batchBytesMax: 3 * MIB,
   batchMessagesMax: 1_000,
   transportBytesMax: 4 * MIB,
+  streamWindowBytes: 1 * MIB,
+  connectionWindowBytes: 2 * MIB,
   chunkMessagesMax: 1_024,
   chunkBytesMax: 256 * KIB,
   openBatchBytesMax: 8 * MIB,

@@ -18,6 +18,7 @@ import { DescriptorIndex } from "./reflection/descriptor-index.js";
 import { addReflection } from "./reflection/reflection.js";
 import { errorDetailsDescriptor, healthDescriptor, reflectionDescriptor } from "./reflection/standard-descriptors.js";
 import { asBrokerError } from "./status.js";
+import { widenReceiveWindows } from "./receive-windows.js";
 import { SubscribeCall } from "./subscribe.js";
 import type { SubscribeContext } from "./subscribe.js";
 import { methodNotBuiltYet, refuse } from "./unary.js";
@@ -70,6 +71,7 @@ export class GrpcServer {
     const port = await new Promise<number>((resolve, reject) => {
       this.server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) {
+          widenReceiveWindows(this.server);
           this.connections.watch(bound);
           resolve(bound);
         } else {
