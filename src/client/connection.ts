@@ -1,7 +1,9 @@
 import { performance } from "node:perf_hooks";
-import { type ChannelCredentials, type ChannelOptions, connectivityState, credentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ChannelOptions, type ClientDuplexStream, connectivityState, credentials } from "@grpc/grpc-js";
 import { AdminServiceClient } from "../../generated/tidemark/v1/admin_service.js";
-import { BrokerServiceClient } from "../../generated/tidemark/v1/broker_service.js";
+import { BrokerServiceClient, BrokerServiceService } from "../../generated/tidemark/v1/broker_service.js";
+import type { SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
+import { readSubscribeFrame, type SubscribeFrame } from "./subscribe-frame.js";
 import { TidemarkError } from "./tidemark-error.js";
 
 const MIB = 1024 * 1024;
@@ -36,6 +38,12 @@ export class Connection {
   ) {
     this.broker = new BrokerServiceClient(address, channelCredentials, CHANNEL_OPTIONS);
     this.admin = new AdminServiceClient(address, channelCredentials, { channelOverride: this.broker.getChannel() });
+  }
+
+  /** A Subscribe stream, whose deliveries come as the bytes that they are. */
+  subscribe(): ClientDuplexStream<SubscribeRequest, SubscribeFrame> {
+    const { path, requestSerialize } = BrokerServiceService.subscribe;
+    return this.broker.makeBidiStreamRequest(path, requestSerialize, readSubscribeFrame);
   }
 
   /**

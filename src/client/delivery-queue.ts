@@ -9,37 +9,41 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** Deliveries on their way from the stream to the application's loop: whichever side is early waits. */
 export class DeliveryQueue {
-  private items: Delivery[] = [];
+  /** As they came; none is empty. Of the first one, those before `head` are gone. */
+  private stretches: (readonly Delivery[])[] = [];
   private head = 0;
+  private count = 0;
   private readonly takers: Taker[] = [];
   private over = false;
   private error: Error | undefined;
 
   get length(): number {
-    return this.items.length - this.head;
+    return this.count;
   }
 
+  /** Takes the array over. */
   push(deliveries: readonly Delivery[]): void {
     let given = 0;
-    while (given < deliveries.length) {
-      const taker = this.takers.shift();
+    while (given < deliveries.length && this.takers.length > 0) {
       const value = deliveries[given];
-      if (taker === undefined || value === undefined) break;
-      taker.resolve({ done: false, value });
+      if (value !== undefined) this.takers.shift()?.resolve({ done: false, value });
       given++;
     }
-    for (; given < deliveries.length; given++) {
-      const delivery = deliveries[given];
-      if (delivery !== undefined) this.items.push(delivery);
-    }
+    if (given === deliveries.length) return;
+    // Who waits has found the queue empty.
+    if (given > 0) this.head = given;
+    this.stretches.push(deliveries);
+    this.count += deliveries.length - given;
   }
 
   next(): Promise<IteratorResult<Delivery, undefined>> {
-    const value = this.items[this.head];
-    if (value !== undefined) {
+    const stretch = this.stretches[0];
+    const value = stretch?.[this.head];
+    if (stretch !== undefined && value !== undefined) {
+      this.count--;
       this.head++;
-      if (this.head === this.items.length) {
-        this.items = [];
+      if (this.head === stretch.length) {
+        this.stretches.shift();
         this.head = 0;
       }
       return Promise.resolve({ done: false, value });
@@ -55,9 +59,11 @@ export class DeliveryQueue {
 
   /** Takes out what the application has not seen yet, or the part of it that `which` names. */
   take(which: (delivery: Delivery) => boolean = () => true): Delivery[] {
-    const all = this.items.slice(this.head);
-    this.items = all.filter((delivery) => !which(delivery));
+    const all = this.stretches.flat().slice(this.head);
+    const left = all.filter((delivery) => !which(delivery));
+    this.stretches = left.length === 0 ? [] : [left];
     this.head = 0;
+    this.count = left.length;
     return all.filter(which);
   }
 

@@ -1,5 +1,4 @@
-import type { Message } from "../../generated/tidemark/v1/message.js";
-import { timestampToDate } from "./wire-time.js";
+import { messageField, messageHeaders, messagePublishTime, messageText, TAG } from "./message-bytes.js";
 
 /** What becomes of a delivery. */
 export type Verdict =
@@ -21,86 +20,97 @@ export interface BatchFacts {
   readonly lastReason: string;
 }
 
-/** What a delivery needs of the session that holds its lease. */
-export interface LeaseHolder {
+/** What a delivery needs of its batch. */
+export interface DeliveryHolder {
+  readonly facts: BatchFacts;
+  /** The frame that the batch came in. */
+  readonly bytes: Buffer;
   isHeld(delivery: Delivery): boolean;
   isRecalled(delivery: Delivery): boolean;
   settle(delivery: Delivery, verdict: Verdict): void;
   settleConfirmed(delivery: Delivery, verdict: Verdict): Promise<void>;
 }
 
-/** One message in this client's hands, to be settled once: by `ack`, `retry`, `reject` or `release`, or by `settle`. */
+/**
+ * One message in this client's hands, to be settled once: by `ack`, `retry`, `reject` or `release`, or by `settle`. It reads
+ * its fields from the frame that it came in, when they are asked for.
+ */
 export class Delivery {
+  private payloadRead: Buffer | undefined;
+  private headersRead: Readonly<Record<string, string>> | undefined;
+
   constructor(
-    private readonly holder: LeaseHolder,
-    private readonly batch: BatchFacts,
+    private readonly batch: DeliveryHolder,
     /** Its place in the batch, from 0. */
     readonly index: number,
-    private readonly message: Message,
     /** Its place in the queue, from 1. A safe integer. */
     readonly offset: number,
+    /** Where the message lies in the frame. */
+    private readonly start: number,
+    private readonly end: number,
   ) {}
 
   get event(): string {
-    return this.message.event;
+    return messageText(this.batch.bytes, this.start, this.end, TAG.event);
   }
 
+  /** A view of the frame that it came in with its whole batch: copy it (`Buffer.from`) to keep it much longer than these. */
   get payload(): Buffer {
-    return this.message.payload;
+    return (this.payloadRead ??= messageField(this.batch.bytes, this.start, this.end, TAG.payload));
   }
 
   /** The payload read as UTF-8. */
   get text(): string {
-    return this.message.payload.toString("utf8");
+    return messageText(this.batch.bytes, this.start, this.end, TAG.payload);
   }
 
   get headers(): Readonly<Record<string, string>> {
-    return this.message.headers;
+    return (this.headersRead ??= messageHeaders(this.batch.bytes, this.start, this.end));
   }
 
   /** Empty: the publisher named none. */
   get messageId(): string {
-    return this.message.messageId;
+    return messageText(this.batch.bytes, this.start, this.end, TAG.messageId);
   }
 
   /** Empty: the publisher named none. */
   get orderingKey(): string {
-    return this.message.orderingKey;
+    return messageText(this.batch.bytes, this.start, this.end, TAG.orderingKey);
   }
 
   /** Undefined if the broker did not say. */
   get publishTime(): Date | undefined {
-    return this.message.publishTime === undefined ? undefined : timestampToDate(this.message.publishTime);
+    return messagePublishTime(this.batch.bytes, this.start, this.end);
   }
 
   /** 1, and one more for each `retry` before. */
   get attempt(): number {
-    return this.batch.attempt;
+    return this.batch.facts.attempt;
   }
 
   /** 1, and one more for each time that it was handed out and came back without a verdict. */
   get deliveryCount(): number {
-    return this.batch.deliveryCount;
+    return this.batch.facts.deliveryCount;
   }
 
   /** Why it comes: "NEW", "RETRY", "TIMEOUT", "DISCONNECT", "RELEASED", "SEEK"; "UNRECOGNIZED" for a cause newer than this client. */
   get cause(): string {
-    return this.batch.cause;
+    return this.batch.facts.cause;
   }
 
   /** The reason of the `retry` before, empty if there was none. */
   get lastReason(): string {
-    return this.batch.lastReason;
+    return this.batch.facts.lastReason;
   }
 
   /** Numbers the batches of a session; the broker's fence for settles. */
   get batchId(): number {
-    return this.batch.batchId;
+    return this.batch.facts.batchId;
   }
 
   /** False once it is settled or its lease is known to be lost; also when nothing is leased, with `acks: "auto"`. */
   get isHeld(): boolean {
-    return this.holder.isHeld(this);
+    return this.batch.isHeld(this);
   }
 
   /**
@@ -108,12 +118,12 @@ export class Delivery {
    * comes again too. Only with `maxInFlightPerLane` above 1.
    */
   get isRecalled(): boolean {
-    return this.holder.isRecalled(this);
+    return this.batch.isRecalled(this);
   }
 
   /** Done. Sent with all other settles of this turn; a failure shows as the event `settle_failed`. */
   ack(): void {
-    this.holder.settle(this, ACK);
+    this.batch.settle(this, ACK);
   }
 
   /**
@@ -123,7 +133,7 @@ export class Delivery {
    * @param reason shown at the next delivery as `lastReason`, and in the dead letters; up to 1 KiB
    */
   retry(delayMs?: number, reason?: string): void {
-    this.holder.settle(this, { kind: "retry", ...(delayMs !== undefined && { delayMs }), ...(reason !== undefined && { reason }) });
+    this.batch.settle(this, { kind: "retry", ...(delayMs !== undefined && { delayMs }), ...(reason !== undefined && { reason }) });
   }
 
   /**
@@ -132,12 +142,12 @@ export class Delivery {
    * @param reason kept there; up to 1 KiB
    */
   reject(reason?: string): void {
-    this.holder.settle(this, { kind: "reject", ...(reason !== undefined && { reason }) });
+    this.batch.settle(this, { kind: "reject", ...(reason !== undefined && { reason }) });
   }
 
   /** Goes back at once, for any client of this subscriber, and counts as no attempt. */
   release(): void {
-    this.holder.settle(this, RELEASE);
+    this.batch.settle(this, RELEASE);
   }
 
   /**
@@ -145,7 +155,7 @@ export class Delivery {
    * did not hold, and with OUTCOME_UNKNOWN when the stream broke before the answer: then the message may come again.
    */
   settle(verdict: Verdict): Promise<void> {
-    return this.holder.settleConfirmed(this, verdict);
+    return this.batch.settleConfirmed(this, verdict);
   }
 }
 

@@ -1,7 +1,6 @@
 import { nextTick } from "node:process";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import {
-  type Deliveries,
   DeliveryCause,
   type GoingAway,
   type OpenSession,
@@ -9,19 +8,20 @@ import {
   type SessionOpened,
   type SettleResult,
   type SubscribeRequest,
-  type SubscribeResponse,
 } from "../../generated/tidemark/v1/subscribe.js";
 import type { Connection } from "./connection.js";
-import { Delivery, type LeaseHolder, type Verdict } from "./delivery.js";
+import type { Delivery, Verdict } from "./delivery.js";
 import { enumName } from "./enum-name.js";
 import { FinishedOffsets } from "./finished-offsets.js";
 import { gapEvent, heartbeatEvent, noticeEvent } from "./frame-event.js";
+import { type BatchSession, HeldBatch } from "./held-batch.js";
 import { LaneHolds } from "./lane-holds.js";
 import { OwedOffsets } from "./owed-offsets.js";
 import { safeNumber } from "./safe-number.js";
 import { SessionWatch } from "./session-watch.js";
 import { SettleCollector } from "./settle-collector.js";
 import { notHeld, rangeHolds, settleFailed, SettleWaiters } from "./settle-waiters.js";
+import type { DeliveriesFrame, SubscribeFrame } from "./subscribe-frame.js";
 import type { SubscriptionEvent } from "./subscribe-options.js";
 import { outcomeUnknown, TidemarkError } from "./tidemark-error.js";
 import { durationFromMs, durationToMs } from "./wire-time.js";
@@ -46,15 +46,15 @@ export interface SessionListener {
 }
 
 /** One open Subscribe stream: holds the leases of what came over it, until it is over. */
-export class Session implements LeaseHolder {
-  private readonly call: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
+export class Session implements BatchSession {
+  private readonly call: ClientDuplexStream<SubscribeRequest, SubscribeFrame>;
   private readonly auto: boolean;
   private readonly laneDepth: number;
-  private readonly held = new Set<Delivery>();
+  /** Batches of which something is held. */
+  private readonly held = new Set<HeldBatch>();
   private readonly owed: OwedOffsets;
   /** What the application has acked and this session may not have got to the disk. */
   readonly finished = new FinishedOffsets();
-  private readonly recalled = new WeakSet<Delivery>();
   /** Undefined while no more than one message of a lane is in this client's hands. */
   private laneHolds: LaneHolds | undefined;
   private readonly collector = new SettleCollector();
@@ -85,12 +85,12 @@ export class Session implements LeaseHolder {
     this.auto = auto;
     this.owed = new OwedOffsets(open.subscriber === "");
     this.laneDepth = auto ? 1 : open.maxInFlightPerLane;
-    this.call = connection.broker.subscribe();
+    this.call = connection.subscribe();
     this.watch = new SessionWatch(
       () => this.extendHeld(),
       (silentMs) => this.cancel(new TidemarkError("UNAVAILABLE", "", `nothing was heard from the broker for ${Math.round(silentMs)} ms`)),
     );
-    this.call.on("data", (frame: SubscribeResponse) => this.onFrame(frame));
+    this.call.on("data", (frame: SubscribeFrame) => this.onFrame(frame));
     this.call.on("error", (error: ServiceError) => {
       this.failure ??= TidemarkError.fromCall(error);
     });
@@ -111,28 +111,20 @@ export class Session implements LeaseHolder {
   get doneThrough(): number | undefined {
     if (!this.wasOpened) return undefined;
     let through = Math.max(this.lastOffset, this.finished.committedOffset);
-    for (const delivery of this.held) through = Math.min(through, delivery.offset - 1);
+    for (const batch of this.held) through = Math.min(through, batch.firstHeld - 1);
     for (const offset of this.owed.values()) through = Math.min(through, offset - 1);
     return through;
   }
 
-  isHeld(delivery: Delivery): boolean {
-    return this.held.has(delivery);
-  }
-
-  isRecalled(delivery: Delivery): boolean {
-    return this.recalled.has(delivery);
-  }
-
-  settle(delivery: Delivery, verdict: Verdict): void {
-    const problem = this.takeVerdict(delivery, verdict);
+  settle(batch: HeldBatch, delivery: Delivery, verdict: Verdict): void {
+    const problem = this.takeVerdict(batch, delivery, verdict);
     if (problem !== undefined) {
       this.listener.event({ type: "settle_failed", firstOffset: delivery.offset, lastOffset: delivery.offset, error: problem });
     }
   }
 
-  settleConfirmed(delivery: Delivery, verdict: Verdict): Promise<void> {
-    const problem = this.takeVerdict(delivery, verdict);
+  settleConfirmed(batch: HeldBatch, delivery: Delivery, verdict: Verdict): Promise<void> {
+    const problem = this.takeVerdict(batch, delivery, verdict);
     if (problem !== undefined) return Promise.reject(problem);
     return this.auto ? Promise.resolve() : this.waiters.add(delivery.batchId, delivery.offset);
   }
@@ -182,12 +174,12 @@ export class Session implements LeaseHolder {
   }
 
   /** Gives a verdict its place in the next settle frame. Returns why it cannot hold. */
-  private takeVerdict(delivery: Delivery, verdict: Verdict): TidemarkError | undefined {
+  private takeVerdict(batch: HeldBatch, delivery: Delivery, verdict: Verdict): TidemarkError | undefined {
     if (this.auto) {
       return verdict.kind === "ack" ? undefined : notHeld(delivery.offset, `was settled when it was sent (acks: "auto"), so ${verdict.kind} comes too late`);
     }
-    if (!this.writable || this.recalled.has(delivery)) return settleFailed(delivery.offset, "LEASE_LOST");
-    if (!this.held.delete(delivery)) return notHeld(delivery.offset, "is not held any more: it was settled before");
+    if (!this.writable || batch.isRecalled(delivery)) return settleFailed(delivery.offset, "LEASE_LOST");
+    if (!this.letGo(batch, delivery)) return notHeld(delivery.offset, "is not held any more: it was settled before");
     if (verdict.kind === "retry" || verdict.kind === "release") {
       this.owed.add(delivery.offset);
       this.laneHolds?.begin(delivery.orderingKey, this.listener.takeBehind(delivery));
@@ -197,6 +189,12 @@ export class Session implements LeaseHolder {
     if (this.collector.size >= RANGES_MAX) this.flush();
     this.scheduleFlush();
     return undefined;
+  }
+
+  private letGo(batch: HeldBatch, delivery: Delivery): boolean {
+    const wasHeld = batch.letGo(delivery);
+    if (batch.heldCount === 0) this.held.delete(batch);
+    return wasHeld;
   }
 
   private scheduleFlush(): void {
@@ -231,7 +229,7 @@ export class Session implements LeaseHolder {
     if (this.writable) this.call.write({ requestId, frame });
   }
 
-  private onFrame(response: SubscribeResponse): void {
+  private onFrame(response: SubscribeFrame): void {
     this.watch.heard();
     try {
       this.read(response);
@@ -241,7 +239,7 @@ export class Session implements LeaseHolder {
     }
   }
 
-  private read(response: SubscribeResponse): void {
+  private read(response: SubscribeFrame): void {
     const { frame } = response;
     // A frame of a newer broker: not for us.
     if (frame === undefined) return;
@@ -275,23 +273,19 @@ export class Session implements LeaseHolder {
     this.listener.opened(opened);
   }
 
-  private onDeliveries(frame: Deliveries): void {
-    const batch = {
-      batchId: safeNumber(frame.batchId, "batch_id"),
-      attempt: frame.attempt,
-      deliveryCount: frame.deliveryCount,
-      cause: enumName(DeliveryCause, frame.cause),
-      lastReason: frame.lastReason,
-    };
-    const deliveries = frame.messages.map((message, index) => {
-      const delivery = new Delivery(this, batch, index, message, safeNumber(message.offset, "offset"));
-      if (delivery.offset > this.lastOffset) this.lastOffset = delivery.offset;
-      if (!this.auto) this.held.add(delivery);
-      return delivery;
-    });
-    if (this.auto) this.countDone += deliveries.length;
+  private onDeliveries(frame: DeliveriesFrame): void {
+    const batch = new HeldBatch(this, frame);
+    const { deliveries } = batch;
+    for (const { offset } of deliveries) {
+      if (offset > this.lastOffset) this.lastOffset = offset;
+      this.finished.delete(offset);
+    }
     this.owed.cameAgain(deliveries);
-    for (const { offset } of deliveries) this.finished.delete(offset);
+    if (this.auto) this.countDone += deliveries.length;
+    else if (deliveries.length > 0) {
+      batch.hold();
+      this.held.add(batch);
+    }
     this.listener.deliveries(this.laneHolds?.sift(deliveries) ?? deliveries);
   }
 
@@ -312,12 +306,13 @@ export class Session implements LeaseHolder {
   private onRecall({ ranges, cause }: Recall): void {
     for (const range of ranges) this.finished.deleteRange(range);
     const recalled = new Set<Delivery>();
-    for (const delivery of this.held) {
-      if (ranges.some((range) => rangeHolds(range, delivery.batchId, delivery.offset))) recalled.add(delivery);
-    }
-    for (const delivery of recalled) {
-      this.held.delete(delivery);
-      this.recalled.add(delivery);
+    for (const batch of [...this.held]) {
+      for (const delivery of batch.stillHeld()) {
+        if (!ranges.some((range) => rangeHolds(range, delivery.batchId, delivery.offset))) continue;
+        recalled.add(delivery);
+        batch.recall(delivery);
+        this.letGo(batch, delivery);
+      }
     }
     for (const range of ranges) this.owed.addRecalled(range, this.lastOffset);
     this.listener.recalled(this.laneHolds?.drop(recalled) ?? recalled, enumName(DeliveryCause, cause));
@@ -340,6 +335,7 @@ export class Session implements LeaseHolder {
     const error = this.failure;
     this.waiters.failAll(outcomeUnknown(error ?? sessionOver(), "an unsettled message comes again"));
     this.listener.over(error);
+    for (const batch of this.held) batch.letGoAll();
     this.held.clear();
     for (const wake of this.overWaiters.splice(0)) wake();
   }
