@@ -21,6 +21,8 @@ export interface ProgramOptions {
   readonly cwd?: string;
   /** A port of the loopback that takes connections when the program is ready. */
   readonly port: number;
+  /** It is a program of Node that answers questions over a channel of its own. */
+  readonly answers?: boolean;
 }
 
 const running = new Set<Program>();
@@ -57,9 +59,10 @@ export class Program {
   }
 
   /** Resolves when the port takes connections. */
-  static async start({ command, args, env, cwd, port }: ProgramOptions): Promise<Program> {
+  static async start({ command, args, env, cwd, port, answers = false }: ProgramOptions): Promise<Program> {
+    const channel = answers ? (["ipc"] as const) : [];
     // A group of its own: scripts that start the server proper are frozen and ended with it.
-    const program = new Program(spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: env ?? process.env, cwd, detached: true }));
+    const program = new Program(spawn(command, args, { stdio: ["ignore", "pipe", "pipe", ...channel], env: env ?? process.env, cwd, detached: true }));
     const until = performance.now() + START_MS_MAX;
     while (!(await takesConnections(port))) {
       if (program.isOver || performance.now() > until) {
@@ -78,6 +81,14 @@ export class Program {
 
   resume(): void {
     this.signal("SIGCONT");
+  }
+
+  /** Its next answer; one question at a time. */
+  async ask(question: string): Promise<unknown> {
+    const answer = once(this.child, "message");
+    this.child.send(question);
+    const [found] = (await answer) as [unknown];
+    return found;
   }
 
   /** Ends it the short way. */

@@ -63,7 +63,7 @@ export async function latencyOf(topic: Topic, subscriber: string, way: Way, perS
 }
 
 /** Calls `f` so often, evenly, for so long; catches up after a pause of the process, as a real producer's clock would. */
-async function paced(perSecond: number, ms: number, f: () => void): Promise<void> {
+export async function paced(perSecond: number, ms: number, f: () => void): Promise<void> {
   const started = performance.now();
   for (let done = 0; ; ) {
     const passed = performance.now() - started;
@@ -73,7 +73,8 @@ async function paced(perSecond: number, ms: number, f: () => void): Promise<void
   }
 }
 
-function quantiles(samples: number[]): Figures {
+/** The figures of LATENCY. */
+export function quantiles(samples: number[]): Figures {
   const sorted = samples.sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99), "p99.9": at(0.999) };

@@ -10,12 +10,22 @@ export interface Work {
   settle(): void;
 }
 
-/** How the engines commit: one transaction at a time, each with all that was submitted while the one before was on its way. */
+/**
+ * How the engines commit: one transaction at a time, each with all that was submitted while the one before was on its way.
+ *
+ * What is only to be cleared away goes along in slices, one a transaction whichever queue it is of, and rests after each as
+ * long as that transaction took: however much there is to remove, who publishes or settles meanwhile waits for one slice at
+ * most, and every second time for none.
+ */
 export class GroupCommit {
   /** Resolves with the first failure; from then on nothing is written or answered. */
   readonly failed: Promise<EngineFailure>;
   private reportFailure!: (failure: EngineFailure) => void;
   private pending: Work[] = [];
+  /** What is to be cleared away, a slice each. */
+  private readonly clearings: Work[] = [];
+  /** Set while no clearing may go along. */
+  private rest: NodeJS.Timeout | undefined;
   /** When the first of them came, on the monotonic clock. */
   private pendingSince = 0;
   private running = false;
@@ -52,6 +62,17 @@ export class GroupCommit {
     if (this.stopping || this.stopped) return;
     if (this.pending.length === 0) this.pendingSince = performance.now();
     this.pending.push(work);
+    this.schedule();
+  }
+
+  /** A slice of what nobody waits for. Not settled when `stop` comes before its transaction: whoever removes begins again at the next open. */
+  submitClearing(work: Work): void {
+    if (this.stopping || this.stopped) return;
+    this.clearings.push(work);
+    this.schedule();
+  }
+
+  private schedule(): void {
     if (this.running || this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => {
@@ -86,6 +107,8 @@ export class GroupCommit {
   /** Commits what was submitted before, unless a commit fails; then nothing any more. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.clearings.length = 0;
+    clearTimeout(this.rest);
     await this.idle();
     this.stopped = true;
   }
@@ -99,12 +122,14 @@ export class GroupCommit {
 
   private next(): void {
     if (this.running || this.stopped) return;
-    const works = this.pending;
-    const since = this.pendingSince;
-    if (works.length === 0) {
+    const clearing = this.rest === undefined ? this.clearings.shift() : undefined;
+    if (this.pending.length === 0 && clearing === undefined) {
       this.wakeIdleWaiters();
       return;
     }
+    const started = performance.now();
+    const since = this.pending.length === 0 ? started : this.pendingSince;
+    const works = clearing === undefined ? this.pending : [...this.pending, clearing];
     this.pending = [];
     this.running = true;
     const watchdog = setTimeout(() => {
@@ -116,6 +141,7 @@ export class GroupCommit {
         clearTimeout(watchdog);
         if (this.stopped) return;
         this.running = false;
+        if (clearing !== undefined) this.restFor(performance.now() - started);
         this.telemetry.committed(works.length, performance.now() - since);
         for (const work of works) work.settle();
         this.next();
@@ -127,8 +153,18 @@ export class GroupCommit {
     );
   }
 
+  private restFor(ms: number): void {
+    if (this.stopping) return;
+    this.rest = setTimeout(() => {
+      this.rest = undefined;
+      this.schedule();
+    }, ms);
+    this.rest.unref();
+  }
+
   private fail(failure: EngineFailure): void {
     this.stopped = true;
+    clearTimeout(this.rest);
     this.failure ??= failure;
     this.reportFailure(failure);
     this.wakeIdleWaiters();

@@ -50,7 +50,7 @@ export class DroppedQueues {
   private removeSlice(owner: Owner, done: () => void): void {
     if (this.stopped) return;
     let finished = false;
-    this.commits.submit({
+    this.commits.submitClearing({
       apply: () => {
         const keys = this.store.keys(...ownerRange(owner), SLICE_RECORDS);
         for (const key of keys) this.store.remove(key);

@@ -127,7 +127,7 @@ export class LmdbLog implements Log {
 
   private remove(bodies: readonly Offset[], headers: readonly Offset[], firstLeft: Offset): Promise<void> {
     return new Promise((resolve) => {
-      this.commits.submit({
+      this.commits.submitClearing({
         apply: () => {
           for (const first of bodies) this.records.removeBody(first);
           for (const first of headers) this.records.removeHeader(first);

@@ -5,6 +5,7 @@ import type { Work } from "../../../src/engines/group-commit.js";
 import { LogOutOfRange } from "../../../src/ports/log.js";
 import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { failure } from "../../compliance/engine-bench.js";
+import { until } from "../../support/condition.js";
 
 /** A store that commits when told to, and remembers how the works came. */
 class ScriptedStore {
@@ -83,6 +84,38 @@ describe("GroupCommit", () => {
     store.end();
     await turn();
     expect(store.batches).to.deep.equal([["a"], ["b", "c"]]);
+  });
+
+  it("clears away one slice a transaction, behind what others wait for", async () => {
+    for (const name of ["slice 1", "slice 2"]) commits.submitClearing(store.work(name, settled));
+    submit("a");
+    await turn();
+    expect(store.batches).to.deep.equal([["a", "slice 1"]]);
+  });
+
+  it("clears nothing away for as long as the slice before took", async () => {
+    for (const name of ["slice 1", "slice 2"]) commits.submitClearing(store.work(name, settled));
+    await turn();
+    const started = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    submit("a");
+    store.end();
+    const took = performance.now() - started;
+    await turn();
+    expect(store.batches).to.deep.equal([["slice 1"], ["a"]]);
+    store.end();
+    await until("the second slice is committed", 5_000, () => store.batches.length === 3);
+    expect(performance.now() - started).to.be.at.least(1.5 * took);
+    expect(store.batches[2]).to.deep.equal(["slice 2"]);
+  });
+
+  it("leaves what is to be cleared away where it is when it is stopped", async () => {
+    for (const name of ["slice 1", "slice 2"]) commits.submitClearing(store.work(name, settled));
+    await turn();
+    const stopping = commits.stop();
+    store.end();
+    await stopping;
+    expect([settled, store.batches]).to.deep.equal([["slice 1"], [["slice 1"]]]);
   });
 
   it("settles nothing any more after a failed commit, and begins no other", async () => {
