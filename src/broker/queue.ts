@@ -27,7 +27,7 @@ import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 import { Subscribers } from "./subscribers.js";
-import type { DurableSubscriber } from "./subscribers.js";
+import type { DurableSubscriber } from "./subscribers-parts.js";
 import type { QueueTail } from "./tail-cache.js";
 import { Trimmer } from "./trimmer.js";
 
@@ -61,7 +61,7 @@ export class Queue {
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
     this.subscribers = new Subscribers({
-      ...{ log, tail: this.tail, clock, scheduler, turns, journal, telemetry, settings },
+      ...{ log, tail: this.tail, clock, scheduler, turns, journal, telemetry, settings, tally },
       queue: record.name,
       ordered: record.ordering === "ORDERED",
       state: engine.state(record.id),
@@ -263,7 +263,7 @@ export class Queue {
   }
 
   private infoOf(known: DurableSubscriber): Promise<SubscriberInfo> {
-    return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record));
+    return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record), this.subscribers.expiry);
   }
 
   /** The oldest message that is there for readers. */

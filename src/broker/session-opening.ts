@@ -89,6 +89,7 @@ export class SessionOpening {
     await driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane, sharing }, claims);
     try {
       if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.countBacklog();
+      await this.queue.subscribers.expiry.noted(driver.name);
       session.checkOpening();
       this.check(mayOpen);
     } catch (error) {

@@ -19,6 +19,8 @@ export interface BrokerSettings {
   readonly deliveryBatchMessages: number;
   readonly deliveryBatchBytes: number;
   readonly heartbeatMs: number;
+  /** After how long without a client a subscriber is deleted; 0: never. */
+  readonly expireAfterMs: number;
   readonly dedupWindowMs: number;
   /** Message ids remembered at least, by queue. */
   readonly dedupIdsMax: number;

@@ -7,6 +7,7 @@ import type { Offset } from "../core/units.js";
  *     u/<subscriber>             what the subscriber was made with
  *     c/<subscriber>             its cursor
  *     n/<subscriber>             how many dead letters it has
+ *     a/<subscriber>             when its last client left
  *     d/<subscriber>/<offset>    one dead letter, offset in 16 hexadecimal digits
  *     p                          how far the queue was purged
  */
@@ -22,6 +23,10 @@ export function subscriberKey(subscriber: string): string {
 
 export function cursorKey(subscriber: string): string {
   return `c/${subscriber}`;
+}
+
+export function presenceKey(subscriber: string): string {
+  return `a/${subscriber}`;
 }
 
 export function deadLetterCountKey(subscriber: string): string {

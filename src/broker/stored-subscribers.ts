@@ -1,7 +1,9 @@
+import type { ClientPresence } from "../core/client-absence.js";
 import type { State } from "../ports/state.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { JsonRecord, RecordCorrupt } from "./json-record.js";
-import { cursorKey, deadLetterCountKey, deadLetterPrefix, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
+import { decodePresence, encodePresence } from "./presence-record.js";
+import { cursorKey, deadLetterCountKey, deadLetterPrefix, presenceKey, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
 import { decodeSubscriberRecord, encodeSubscriberRecord } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
 
@@ -14,6 +16,8 @@ export interface StoredSubscriber {
   readonly record: SubscriberRecord;
   readonly cursorBytes: Buffer;
   readonly cursor: StoredCursor;
+  /** Undefined: it was stored before there was a record of clients. */
+  readonly presence: ClientPresence | undefined;
 }
 
 /** The durable subscribers of one queue on its State. */
@@ -44,6 +48,7 @@ export class StoredSubscribers {
     const [, token] = await this.state.commit([
       { key: subscriberKey(record.name), value: encodeSubscriberRecord(record), expect: "absent" },
       { key: cursorKey(record.name), value: cursorBytes, expect: "absent" },
+      { key: presenceKey(record.name), value: encodePresence({ kind: "never" }), expect: "any" },
     ]);
     if (token === undefined) throw new Error("a commit of a new subscriber came back without its tokens");
     return { token, deadLetters: 0 };
@@ -51,7 +56,7 @@ export class StoredSubscribers {
 
   /** Removes everything, the dead letters last. */
   async remove(name: string): Promise<void> {
-    const keys = [subscriberKey(name), cursorKey(name), deadLetterCountKey(name)];
+    const keys = [subscriberKey(name), cursorKey(name), presenceKey(name), deadLetterCountKey(name)];
     await this.state.commit(keys.map((key) => ({ key, value: null, expect: "any" })));
     await this.removeDeadLetters(name);
   }
@@ -70,6 +75,8 @@ export class StoredSubscribers {
     if (cursor === undefined) throw new RecordCorrupt(`subscriber ${name} of queue ${this.queue} has no cursor`);
     const count = await this.state.get(deadLetterCountKey(name));
     const deadLetters = count === undefined ? 0 : new JsonRecord(count.value, `the dead letter count of subscriber ${name}`).count("count");
-    return { record, cursorBytes: cursor.value, cursor: { token: cursor.token, deadLetters } };
+    const clients = await this.state.get(presenceKey(name));
+    const presence = clients === undefined ? undefined : decodePresence(name, clients.value);
+    return { record, cursorBytes: cursor.value, cursor: { token: cursor.token, deadLetters }, presence };
   }
 }

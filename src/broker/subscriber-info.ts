@@ -1,12 +1,13 @@
 import type { BrokerSettings } from "./settings.js";
 import type { SubscriberInfo } from "./subscriber-api.js";
-import type { DurableSubscriber } from "./subscribers.js";
+import type { SubscriberExpiry } from "./subscriber-expiry.js";
+import type { DurableSubscriber } from "./subscribers-parts.js";
 
 /**
  * A subscriber as it is now, its backlog counted to the head.
  * @param settings what holds for it
  */
-export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings): Promise<SubscriberInfo> {
+export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings, expiry: SubscriberExpiry): Promise<SubscriberInfo> {
   const backlogCount = await driver.countBacklog();
   const { committedOffset, inFlight, waitingRetry, blockedLanes, pause } = driver.counts();
   const { name, start, createTimeMs, own } = record;
@@ -18,5 +19,7 @@ export async function subscriberInfo(queue: string, { record, driver }: DurableS
     deadLetterCount: driver.deadLetterCount,
     clientCount: driver.sessionCount,
     blockedLaneCount: blockedLanes,
+    lastClientTimeMs: expiry.lastClientTimeMs(name),
+    expireTimeMs: expiry.expireTimeMs(name),
   };
 }

@@ -12,6 +12,7 @@ export const SUBSCRIBER_FIELDS = {
   maxUnsettled: "max_unsettled",
   flowMessages: "window_messages",
   flowBytes: "window_bytes",
+  expireAfterMs: "expire_after",
 } as const satisfies Partial<Record<keyof BrokerSettings, string>>;
 
 export type SubscriberField = keyof typeof SUBSCRIBER_FIELDS;
@@ -30,6 +31,6 @@ const FIELDS = Object.keys(SUBSCRIBER_FIELDS) as readonly SubscriberField[];
 /** What changed for a subscriber, in words; empty when nothing did. */
 export function changesText(before: BrokerSettings, after: BrokerSettings): string {
   return FIELDS.filter((field) => before[field] !== after[field])
-    .map((field) => `${SUBSCRIBER_FIELDS[field]} is ${after[field]}${field.endsWith("Ms") ? " ms" : ""}`)
+    .map((field) => `${SUBSCRIBER_FIELDS[field]} is ${field === "expireAfterMs" && after[field] === 0 ? "never" : `${after[field]}${field.endsWith("Ms") ? " ms" : ""}`}`)
     .join(", ");
 }

@@ -6,7 +6,7 @@ import type { DeliveryRules, SubscriptionSettings } from "../core/subscription/s
 import type { SubscriptionTally } from "../core/subscription/tally.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
-import type { SubscriberView, Telemetry } from "../ports/telemetry.js";
+import type { SubscriberView } from "../ports/telemetry.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { settingsInEffect } from "./queue-settings.js";
 import { SerialByName } from "./serial-by-name.js";
@@ -18,6 +18,8 @@ import { nextTurn } from "./log-headers.js";
 import { checkSubscriberClaims } from "./subscriber-claims.js";
 import { startOffset } from "./start-offset.js";
 import { subscriberKey } from "./state-keys.js";
+import { SubscriberExpiry } from "./subscriber-expiry.js";
+import type { DurableSubscriber, Joined, SubscribersParts } from "./subscribers-parts.js";
 import { subscriberView } from "./subscriber-view.js";
 import { encodeSubscriberRecord } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
@@ -27,41 +29,11 @@ import type { OwnSubscriberSettings } from "./subscriber-settings.js";
 import { changedRecord, changeTexts, checkSame, newRecord } from "./subscriber-update.js";
 import type { SubscriberHome } from "./subscriber-update.js";
 import { SubscriptionDriver } from "./subscription-driver.js";
-import type { DriverOwner, DriverParts } from "./subscription-driver.js";
+import type { DriverOwner } from "./subscription-driver.js";
 
 /** A durable subscriber's default; an ephemeral one begins with what comes. */
 const DURABLE_START: StartPoint = { kind: "earliest" };
 const EPHEMERAL_START: StartPoint = { kind: "latest" };
-
-/** What the subscribers of a queue need of it. */
-export interface SubscribersParts extends DriverParts {
-  readonly queue: string;
-  readonly ordered: boolean;
-  /** What holds for the queue when it is opened. */
-  readonly settings: BrokerSettings;
-  readonly telemetry: Telemetry;
-  /** Resolves when nothing is being trimmed: the oldest message left then stays in this turn. */
-  readonly trimIdle: () => Promise<void>;
-  /** A durable subscriber came, went or changed its filter. */
-  readonly changed: () => void;
-  /** A committed offset may have moved. */
-  readonly cursorSaved: () => void;
-  readonly sessionOver: DriverOwner["sessionOver"];
-}
-
-/** One durable subscriber that is loaded. */
-export interface DurableSubscriber {
-  readonly record: SubscriberRecord;
-  readonly driver: SubscriptionDriver;
-}
-
-/** A session's subscription, and whether it was made for it. */
-export interface Joined {
-  readonly driver: SubscriptionDriver;
-  readonly created: boolean;
-  /** What holds for it now. */
-  readonly settings: () => BrokerSettings;
-}
 
 /** The subscriptions of one queue: every durable subscriber, asleep or not, and the ephemeral ones that have a session. */
 export class Subscribers {
@@ -73,20 +45,29 @@ export class Subscribers {
   private readonly serial = new SerialByName();
   private readonly owner: DriverOwner;
   private readonly stored: StoredSubscribers;
+  /** When they had clients, and who is abandoned. */
+  readonly expiry: SubscriberExpiry;
   /** What holds for the queue. */
   private settings: BrokerSettings;
 
   constructor(private readonly parts: SubscribersParts) {
     this.settings = parts.settings;
     this.stored = new StoredSubscribers(parts.queue, parts.state);
+    this.expiry = new SubscriberExpiry({
+      ...parts,
+      expireAfterMs: (name) => settingsInEffect(this.settings, this.ownOf(name)).expireAfterMs,
+      expire: (name) => this.serial.run(name, () => this.expire(name)),
+    });
     this.owner = {
       cursorSaved: parts.cursorSaved,
       sessionOver: parts.sessionOver,
       awoke: (driver) => {
         this.awake.add(driver);
+        if (this.durable.get(driver.name)?.driver === driver) this.expiry.connected(driver.name);
       },
       emptied: (driver) => {
         this.awake.delete(driver);
+        if (this.durable.get(driver.name)?.driver === driver) this.expiry.gone(driver.name);
         if (driver.name === "") driver.close(this.deletedError(driver.name));
       },
       cursorLost: (driver) => {
@@ -163,10 +144,11 @@ export class Subscribers {
   async join(open: OpenSession): Promise<Joined> {
     const filter = EventFilter.parse(open.events);
     if (open.subscriber === "") return { driver: this.makeEphemeral(open, filter), created: true, settings: () => this.settings };
-    const settings = (): BrokerSettings => settingsInEffect(this.settings, this.durable.get(open.subscriber)?.record.own ?? NOTHING_SET);
+    const settings = (): BrokerSettings => settingsInEffect(this.settings, this.ownOf(open.subscriber));
     return this.serial.run(open.subscriber, async () => {
       const known = this.durable.get(open.subscriber);
       if (known !== undefined) checkSubscriberClaims(known.record, open);
+      this.expiry.announced(open.subscriber);
       const driver = known?.driver ?? (await this.create({ name: open.subscriber, events: filter.patterns, createTimeMs: this.parts.clock.wall(), start: open.start ?? DURABLE_START, own: NOTHING_SET, pause: undefined }, "open"));
       return { driver, created: known === undefined, settings };
     });
@@ -193,6 +175,7 @@ export class Subscribers {
       if (texts.settings !== "") driver.changeRules(this.rulesOf(record.own), texts.settings);
       if (texts.pause !== "") driver.post({ type: "pause_changed", pause: record.pause, detail: texts.pause });
       this.durable.set(update.name, { record, driver });
+      this.expiry.rearm();
       if (texts.events !== "") this.parts.changed();
       const bytes = encodeSubscriberRecord(record);
       if (!bytes.equals(encodeSubscriberRecord(before))) await driver.keep({ key: subscriberKey(update.name), value: bytes });
@@ -221,14 +204,26 @@ export class Subscribers {
 
   /** Ends its sessions and removes what is stored of it, its dead letters last. */
   delete(name: string): Promise<void> {
-    return this.serial.run(name, async () => {
-      const { driver } = this.get(name);
-      this.durable.delete(name);
-      driver.close(this.deletedError(name));
-      this.parts.telemetry.forgetSubscriber(this.parts.queue, name);
-      this.parts.changed();
-      await this.stored.remove(name);
-    });
+    return this.serial.run(name, () => this.remove(name));
+  }
+
+  /** Deletes a subscriber that is still without a client for longer than it may, and says how it was. */
+  private async expire(name: string): Promise<SubscriberView | undefined> {
+    const driver = this.durable.get(name)?.driver;
+    if (!this.expiry.isDue(name) || driver?.sessionCount !== 0) return undefined;
+    const view = subscriberView(name, driver);
+    await this.remove(name);
+    return view;
+  }
+
+  private async remove(name: string): Promise<void> {
+    const { driver } = this.get(name);
+    this.durable.delete(name);
+    this.expiry.forget(name);
+    driver.close(this.deletedError(name));
+    this.parts.telemetry.forgetSubscriber(this.parts.queue, name);
+    this.parts.changed();
+    await this.stored.remove(name);
   }
 
   /** What holds for one subscriber. */
@@ -242,27 +237,29 @@ export class Subscribers {
     this.settings = settings;
     const drivers = new Set([...this.awake, ...[...this.durable.values()].map(({ driver }) => driver)]);
     for (const driver of drivers) {
-      const own = this.ownOf(driver);
+      const own = this.ownOf(driver.name);
       const detail = changesText(settingsInEffect(before, own), settingsInEffect(settings, own));
       if (detail !== "") driver.changeRules(this.rulesOf(own), detail);
     }
+    this.expiry.rearm();
   }
 
   /** Brings up to date what was being made while settings changed. */
   refresh(driver: SubscriptionDriver): void {
-    const rules = this.rulesOf(this.ownOf(driver));
+    const rules = this.rulesOf(this.ownOf(driver.name));
     if (!sameRules(rules, driver.rules)) driver.changeRules(rules, "");
   }
 
   /** Ends every session with this error. What is stored stays. */
   close(error: BrokerError): void {
+    this.expiry.stop();
     for (const driver of [...this.awake]) driver.close(error);
     for (const { driver } of this.durable.values()) driver.close(error);
   }
 
   /** Resolves when everything settled so far is durable. */
   async flush(): Promise<void> {
-    await Promise.all([...this.durable.values()].map(({ driver }) => driver.flush()));
+    await Promise.all([this.expiry.flush(), ...[...this.durable.values()].map(({ driver }) => driver.flush())]);
   }
 
   private get home(): SubscriberHome {
@@ -270,19 +267,20 @@ export class Subscribers {
     return { queue, ordering: ordered ? "ORDERED" : "UNORDERED", settings: this.settings };
   }
 
-  private ownOf(driver: SubscriptionDriver): OwnSubscriberSettings {
-    return this.durable.get(driver.name)?.record.own ?? NOTHING_SET;
+  private ownOf(name: string): OwnSubscriberSettings {
+    return this.durable.get(name)?.record.own ?? NOTHING_SET;
   }
 
   private rulesOf(own: OwnSubscriberSettings): DeliveryRules {
     return deliveryRules(settingsInEffect(this.settings, own));
   }
 
-  private restore({ record, cursorBytes, cursor }: StoredSubscriber): void {
+  private restore({ record, cursorBytes, cursor, presence }: StoredSubscriber): void {
     const { log, clock } = this.parts;
     const settings = this.subscriptionSettings(record.name, EventFilter.parse(record.events), record.own);
     const machine = Subscription.restore(settings, cursorBytes, offset(log.head().next - 1), clock.now(), this.tally(record.name));
     this.keep(record, settings, machine, cursor);
+    this.expiry.add(record.name, presence, record.createTimeMs);
   }
 
   private keep(record: SubscriberRecord, settings: SubscriptionSettings, machine: Subscription, stored: StoredCursor): SubscriptionDriver {
@@ -307,7 +305,9 @@ export class Subscribers {
     this.floors.set(name, after);
     try {
       const stored = await this.stored.create(record, machine.encodeCursor().bytes);
-      return this.keep(record, settings, machine, stored);
+      const driver = this.keep(record, settings, machine, stored);
+      this.expiry.add(name, { kind: "never" }, record.createTimeMs);
+      return driver;
     } finally {
       this.floors.delete(name);
     }

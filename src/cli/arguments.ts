@@ -25,11 +25,11 @@ export function positiveInteger(text: string): number {
   return number;
 }
 
-const MS_OF: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const MS_OF: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A time with its unit, in milliseconds. Without bounds, where the broker judges it. */
 export function durationMs(text: string, minMs = 0, maxMs = Number.MAX_SAFE_INTEGER): number {
-  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
   const ms = Number(number) * (MS_OF[unit] ?? NaN);
   const bounds = maxMs === Number.MAX_SAFE_INTEGER ? "" : `, from ${minMs} ms to ${maxMs} ms`;
   if (!(ms >= minMs && ms <= maxMs)) throw new InvalidArgumentError(`It must be a time with its unit, such as 500ms, 2s or 1m${bounds}.`);

@@ -51,9 +51,13 @@ function adviceOn(error: TidemarkError): string {
       return `; the server's log says more (${error.reason})`;
     case "OUTCOME_UNKNOWN":
       return "";
+    case "SUBSCRIBER_EXISTS":
+      return `, which is "tidemark subscriber update" (${error.reason})`;
     case "FILTER_MISMATCH":
+      if (error.metadata.field === "subscriber.events") return `, which is "tidemark subscriber update" (${error.reason})`;
       return "; leave the events out to go on with the stored ones, or take another --subscriber";
     case "START_MISMATCH":
+      if (error.metadata.field === "subscriber.start") return ` (${error.reason})`;
       return "; leave --from out to go on where the subscriber is, or take another --subscriber";
     default:
       if (error.code === "UNIMPLEMENTED" && error.reason === "") return "; what answers there is no Tidemark broker, or one of another version: name another with --address host:port";

@@ -20,6 +20,11 @@ interface SettingFlag {
 }
 
 const INHERIT = "inherit";
+/** What subscribers do not have. */
+const ONLY_QUEUES: ReadonlySet<SettingName> = new Set<SettingName>(["dedupWindowMs", "dedupIdsMax"]);
+
+/** Whose settings a command takes. */
+export type SettingsOf = "queue" | "subscriber";
 
 /** Any time: what is allowed is the server's to say. */
 const time = (text: string): number => durationMs(text);
@@ -36,24 +41,25 @@ const FLAGS: readonly SettingFlag[] = [
   { setting: "maxUnsettled", flags: "--max-unsettled <count>", about: "how much of a subscriber may be unsettled (server: 10000)", value: positiveInteger, label: "max unsettled", text: countText },
   { setting: "windowMessages", flags: "--window-messages <count>", about: "messages that a client holds, to 100000 (server: 1000)", value: positiveInteger, label: "window messages", text: countText },
   { setting: "windowBytes", flags: "--window-bytes <bytes>", about: "bytes that a client holds, to 67108864 (server: 8388608)", value: positiveInteger, label: "window bytes", text: bytesText },
+  { setting: "expireAfterMs", flags: "--expire-after <time>", about: "delete a subscriber without a client after this long, from 1s; 0s: never (server: 0s)", value: time, label: "expire after", text: expiryText },
   { setting: "dedupWindowMs", flags: "--dedup-window <time>", about: "how long message ids are remembered, 0s to 24h (server: 2m)", value: time, label: "dedup window", text: durationText },
   { setting: "dedupIdsMax", flags: "--dedup-ids <count>", about: "how many message ids are remembered, to 10000000 (server: 1000000)", value: positiveInteger, label: "dedup ids", text: countText },
 ];
 
-/** Gives a command the settings of a queue as flags, for a queue that is new. */
-export function addSettingFlags(command: Command): Command {
-  for (const { flags, about, value } of FLAGS) {
+/** Gives a command the settings of a queue or a subscriber as flags, for one that is new. */
+export function addSettingFlags(command: Command, of: SettingsOf = "queue"): Command {
+  for (const { flags, about, value } of flagsOf(of)) {
     const option = new Option(flags, about);
     command.addOption(typeof value === "function" ? option.argParser(value) : option.choices(value));
   }
   return command;
 }
 
-/** The same for a queue that is there: each flag takes `inherit` as well. */
-export function addChangeFlags(command: Command): Command {
-  for (const { flags, about, value } of FLAGS) {
+/** The same for one that is there: each flag takes `inherit` as well. */
+export function addChangeFlags(command: Command, of: SettingsOf = "queue"): Command {
+  for (const { flags, about, value } of flagsOf(of)) {
     const option = new Option(flags, about);
-    command.addOption(typeof value === "function" ? option.argParser((text) => valueOrInherit(value, text)) : option.choices([...value, INHERIT]));
+    command.addOption(typeof value === "function" ? option.argParser((text) => valueOrInherit(value, of, text)) : option.choices([...value, INHERIT]));
   }
   return command;
 }
@@ -81,12 +87,20 @@ export function settingsJson(settings: QueueSettings): object {
   return Object.fromEntries(FLAGS.filter(({ setting }) => settings[setting] !== undefined).map(({ setting }) => [snakeCase(setting), settings[setting]]));
 }
 
-function valueOrInherit(parse: (text: string) => number, text: string): number | typeof INHERIT {
+function flagsOf(of: SettingsOf): readonly SettingFlag[] {
+  return of === "queue" ? FLAGS : FLAGS.filter(({ setting }) => !ONLY_QUEUES.has(setting));
+}
+
+function expiryText(ms: number): string {
+  return ms === 0 ? "never" : durationText(ms);
+}
+
+function valueOrInherit(parse: (text: string) => number, of: SettingsOf, text: string): number | typeof INHERIT {
   if (text === INHERIT) return INHERIT;
   try {
     return parse(text);
   } catch (error) {
-    if (error instanceof InvalidArgumentError) throw new InvalidArgumentError(`${error.message} Or ${INHERIT}, for what the server has.`);
+    if (error instanceof InvalidArgumentError) throw new InvalidArgumentError(`${error.message} Or ${INHERIT}, for what the ${of === "queue" ? "server" : "queue"} has.`);
     throw error;
   }
 }

@@ -5,21 +5,26 @@ import { confirm, type ConfirmationFlags } from "./confirmation.js";
 import { type Listing, writeList } from "./listing.js";
 import type { Output } from "./output.js";
 import { counted, countText, timeText } from "./quantity.js";
-import { settingDetails, settingsJson } from "./queue-settings.js";
+import { settingDetails } from "./queue-settings.js";
+import { addSubscriberChanges } from "./subscriber-change.js";
+import { clientsText, eventsText, subscriberJson } from "./subscriber-view.js";
 import { detailLines } from "./table.js";
 
 const EXAMPLES = `
 Examples:
   tidemark subscriber list orders
+  tidemark subscriber create orders billing 'order.*'
+  tidemark subscriber update orders billing --max-attempts 5
+  tidemark subscriber pause orders billing --for 30m
   tidemark subscriber show orders billing
   tidemark subscriber delete orders billing --yes`;
 
-/** `tidemark subscriber`: lists, shows and deletes the durable subscribers of a queue. */
+/** `tidemark subscriber`: lists, shows, makes, changes, pauses and deletes the durable subscribers of a queue. */
 export function addSubscriber(program: Command): void {
   const subscriber = program
     .command("subscriber")
-    .summary("list, show and delete subscribers")
-    .description("Look at the durable subscribers of a queue, and delete them. Subscribing under a name makes one.")
+    .summary("list, show, create, update, pause, resume and delete subscribers")
+    .description("Look at the durable subscribers of a queue, make, change, pause and delete them. Subscribing under a name makes one too.")
     .addHelpText("after", EXAMPLES);
   subscriber
     .command("list")
@@ -36,6 +41,7 @@ export function addSubscriber(program: Command): void {
     .action((queue: string, name: string, _flags: object, command: Command) =>
       withBroker(command, async (client, output) => showSubscriber(output, await client.admin.subscriber(queue, name))),
     );
+  addSubscriberChanges(subscriber);
   subscriber
     .command("delete")
     .summary("delete a subscriber with its position")
@@ -55,11 +61,6 @@ async function deleteSubscriber(client: TidemarkClient, output: Output, queue: s
   await confirm(output, flags, `this deletes the subscriber ${name} of ${queue} with ${unsettled} and ${counted(deadLetterCount, "dead letter")}${connected}`);
   await client.admin.deleteSubscriber(queue, name);
   await output.line(output.isTerminal ? `${output.paint("good", "✔")} ${output.paint("strong", name)} is deleted from ${queue}` : JSON.stringify({ queue, subscriber: name, deleted: true }));
-}
-
-/** Filters as one line. */
-function eventsText(events: readonly string[]): string {
-  return events.length === 0 ? "every event" : events.join(" ");
 }
 
 const SUBSCRIBERS: Listing<SubscriberInfo> = {
@@ -91,26 +92,11 @@ async function showSubscriber(output: Output, subscriber: SubscriberInfo): Promi
     ["retrying", countText(subscriber.waitingRetryCount)],
     ["dead letters", countText(subscriber.deadLetterCount)],
     ["blocked lanes", countText(subscriber.blockedLaneCount)],
-    ["clients", countText(subscriber.clientCount)],
+    ["clients", clientsText(subscriber)],
+    ...(subscriber.paused ? [["paused", subscriber.resumeTime === undefined ? "until it is resumed" : `until ${timeText(subscriber.resumeTime)}`] as [string, string]] : []),
     ...settingDetails(subscriber.effectiveSettings),
     ["made", timeText(subscriber.createTime)],
+    ...(subscriber.expireTime === undefined ? [] : [["expires", `${timeText(subscriber.expireTime)}, if no client comes`] as [string, string]]),
   ];
   return output.line(detailLines(details, paint).join("\n"));
-}
-
-function subscriberJson(subscriber: SubscriberInfo): object {
-  return {
-    queue: subscriber.queue,
-    name: subscriber.name,
-    events: subscriber.events,
-    ...(subscriber.createTime !== undefined && { create_time: subscriber.createTime.toISOString() }),
-    committed_offset: subscriber.committedOffset,
-    backlog_count: subscriber.backlogCount,
-    in_flight_count: subscriber.inFlightCount,
-    waiting_retry_count: subscriber.waitingRetryCount,
-    dead_letter_count: subscriber.deadLetterCount,
-    client_count: subscriber.clientCount,
-    blocked_lane_count: subscriber.blockedLaneCount,
-    effective_settings: settingsJson(subscriber.effectiveSettings),
-  };
 }

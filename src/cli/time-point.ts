@@ -16,6 +16,14 @@ export function timePoint(text: string): Date {
   return valid(new Date(`${date}T${time}${zone}`));
 }
 
+/** A date with or without a time, local unless it names a zone, as an option's value. */
+export function dateAndTime(text: string): Date {
+  const [, date, time = "00:00", zone = ""] = TIME.exec(text) ?? [];
+  const found = new Date(date === undefined ? NaN : `${date}T${time}${zone}`);
+  if (Number.isNaN(found.getTime())) throw new InvalidArgumentError("It must be a time (2026-11-24, 2026-11-24T08:30, 2026-11-24T08:30:00Z).");
+  return found;
+}
+
 function valid(time: Date): Date {
   if (Number.isNaN(time.getTime())) throw invalid();
   return time;

@@ -1,5 +1,6 @@
 import type {
   CreateQueueResponse,
+  CreateSubscriberResponse,
   DeleteQueueResponse,
   DeleteSubscriberResponse,
   DisconnectClientResponse,
@@ -14,6 +15,7 @@ import type {
   PeekMessagesResponse,
   PurgeQueueResponse,
   UpdateQueueResponse,
+  UpdateSubscriberResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
 import { type ClientEvent, watchClients, type WatchOptions } from "./client-watch.js";
@@ -27,6 +29,7 @@ import { newQueue, type QueueChanges, type QueueSettings, queueUpdate } from "./
 import { safeNumber } from "./safe-number.js";
 import { type ServerInfo, serverInfo } from "./server-info.js";
 import type { StoredMessage } from "./stored-message.js";
+import { newSubscriber, type SubscriberChanges, type SubscriberOptions, subscriberUpdate } from "./subscriber-control.js";
 import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
 import { TidemarkError } from "./tidemark-error.js";
 import { unaryCall } from "./unary-call.js";
@@ -131,6 +134,34 @@ export class Admin {
    */
   async deleteQueue(name: string, queueId = ""): Promise<void> {
     await unaryCall<DeleteQueueResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteQueue({ queue: name, queueId }, done));
+  }
+
+  /**
+   * Makes a subscriber before any client comes, so that messages are kept for it. Made before with the same filter and start it is
+   * answered as it is, and a setting that is left out makes no claim; otherwise it is refused with FILTER_MISMATCH, START_MISMATCH
+   * or SUBSCRIBER_EXISTS. The queue must be there. Rejects with BEYOND_HEAD, INVALID_FIELD or ORDERED_QUEUE_REQUIRED.
+   *
+   *     await client.admin.createSubscriber("orders", "billing", { events: ["order.*"], expireAfterMs: 30 * 86_400_000 });
+   */
+  async createSubscriber(queue: string, name: string, options: SubscriberOptions = {}): Promise<SubscriberInfo> {
+    const subscriber = newSubscriber(queue, name, options);
+    const response = await unaryCall<CreateSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.createSubscriber({ subscriber }, done));
+    return subscriberInfo(present(response.subscriber, "subscriber"));
+  }
+
+  /**
+   * Changes filter, settings or pause of a subscriber while it is in use; its position stays. Open streams have the change at once,
+   * but for their lease and window, and hear of it. Rejects with INVALID_FIELD, ORDERED_QUEUE_REQUIRED or FILTER_CHANGES_PENDING.
+   *
+   *     await client.admin.updateSubscriber("orders", "billing", { paused: true, resumeTime: new Date(Date.now() + 3_600_000) });
+   *
+   * @param changes what is left out stays as it is; a setting that is `"inherit"` goes back to the queue's
+   * @returns the subscriber as it is then
+   */
+  async updateSubscriber(queue: string, name: string, changes: SubscriberChanges): Promise<SubscriberInfo> {
+    const request = subscriberUpdate(queue, name, changes);
+    const response = await unaryCall<UpdateSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.updateSubscriber(request, done));
+    return subscriberInfo(present(response.subscriber, "subscriber"));
   }
 
   async subscriber(queue: string, name: string): Promise<SubscriberInfo> {

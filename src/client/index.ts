@@ -13,6 +13,7 @@ export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "
 export type { ServerInfo } from "./server-info.js";
 export type { StoredMessage } from "./stored-message.js";
 export type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";
+export type { SubscriberChanges, SubscriberOptions } from "./subscriber-control.js";
 export type { SubscriberInfo } from "./subscriber-info.js";
 export type { Subscription } from "./subscription.js";
 export { type StatusName, TidemarkError } from "./tidemark-error.js";

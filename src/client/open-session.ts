@@ -27,7 +27,7 @@ export function openSession(queue: string, clientId: string, options: SubscribeO
     events: [...(options.events ?? [])],
     ackMode: options.acks === "auto" ? AckMode.AUTO : AckMode.EXPLICIT,
     flow: flowOf(options),
-    start: resume.afterOffset === undefined ? startOf(options) : { $case: "startAfterOffset", value: BigInt(resume.afterOffset) },
+    start: resume.afterOffset === undefined ? startOf(options.from) : { $case: "startAfterOffset", value: BigInt(resume.afterOffset) },
     ackTimeout: options.ackTimeoutMs === undefined ? undefined : durationFromMs(options.ackTimeoutMs),
     stop: stopOf(options, resume.doneCount),
     textView: false,
@@ -53,8 +53,9 @@ function flowOf(options: SubscribeOptions): OpenSession["flow"] {
   return { maxMessages: maxInFlightMessages, maxBytes: BigInt(maxInFlightBytes), paused: false };
 }
 
-function startOf(options: SubscribeOptions): OpenSession["start"] {
-  switch (options.from) {
+/** Where a new subscriber begins, as the contract says it. */
+export function startOf(from: SubscribeOptions["from"]): OpenSession["start"] {
+  switch (from) {
     case undefined:
       return undefined;
     case "earliest":
@@ -62,7 +63,7 @@ function startOf(options: SubscribeOptions): OpenSession["start"] {
     case "latest":
       return { $case: "startAt", value: StartPosition.LATEST };
     default:
-      return { $case: "startAfterOffset", value: BigInt(options.from.afterOffset) };
+      return { $case: "startAfterOffset", value: BigInt(from.afterOffset) };
   }
 }
 

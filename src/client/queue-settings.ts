@@ -33,6 +33,8 @@ export interface SubscriberSettings {
   readonly windowMessages?: number;
   /** The same in bytes, 1 to 64 MiB. Default: 8 MiB. */
   readonly windowBytes?: number;
+  /** After how long without a client a subscriber is deleted, from 1 s. 0: never. Default: never. */
+  readonly expireAfterMs?: number;
 }
 
 /** What a queue may set: for itself, and for its subscribers to inherit. What is left out comes from the server. */
@@ -60,6 +62,7 @@ const PATHS: Readonly<Record<SettingName, string>> = {
   maxUnsettled: "subscriber_defaults.max_unsettled",
   windowMessages: "subscriber_defaults.window_messages",
   windowBytes: "subscriber_defaults.window_bytes",
+  expireAfterMs: "subscriber_defaults.expire_after",
   dedupWindowMs: "dedup_window",
   dedupIdsMax: "dedup_ids_max",
 };
@@ -75,7 +78,7 @@ const KINDS = {
 } as const;
 
 const KIND_OF: Readonly<Record<Exclude<SettingName, "onPoison">, keyof typeof KINDS>> = {
-  ...{ ackTimeoutMs: "time", backoffMinMs: "time", backoffMaxMs: "time", dedupWindowMs: "time" },
+  ...{ ackTimeoutMs: "time", backoffMinMs: "time", backoffMaxMs: "time", dedupWindowMs: "time", expireAfterMs: "time" },
   ...{ maxAttempts: "count", maxDeliveries: "count", maxUnsettled: "count", windowMessages: "count" },
   ...{ windowBytes: "large", dedupIdsMax: "large", backoffFactor: "factor" },
 };
@@ -89,9 +92,8 @@ export function newQueue(name: string, ordered: boolean, settings: QueueSettings
 
 /** Changes as the contract says them: what is in the mask and not in the queue goes back. Throws INVALID_FIELD likewise. */
 export function queueUpdate(name: string, queueId: string, changes: QueueChanges): { queue: Queue; updateMask: string[] } {
-  const changed = NAMES.filter((setting) => changes[setting] !== undefined);
-  const kept = Object.fromEntries(changed.filter((setting) => changes[setting] !== "inherit").map((setting) => [setting, changes[setting]]));
-  return { queue: { ...queueWith(kept), name, queueId }, updateMask: changed.map((setting) => PATHS[setting]) };
+  const { kept, paths } = changedSettings(changes);
+  return { queue: { ...queueWith(kept), name, queueId }, updateMask: [...paths] };
 }
 
 /** What an answer says that a queue sets. */
@@ -106,7 +108,7 @@ export function settingsOfQueue({ dedupWindow, dedupIdsMax, subscriberDefaults }
 /** What an answer says of subscribers. */
 export function settingsOfSubscriber(wire: WireSettings | undefined): SubscriberSettings {
   if (wire === undefined) return {};
-  const { ackTimeout, backoff, maxAttempts, maxDeliveries, onPoison, maxUnsettled, windowMessages, windowBytes } = wire;
+  const { ackTimeout, backoff, maxAttempts, maxDeliveries, onPoison, maxUnsettled, windowMessages, windowBytes, expireAfter } = wire;
   return {
     ...(ackTimeout !== undefined && { ackTimeoutMs: durationToMs(ackTimeout) }),
     ...(maxAttempts !== 0 && { maxAttempts }),
@@ -118,19 +120,32 @@ export function settingsOfSubscriber(wire: WireSettings | undefined): Subscriber
     ...(maxUnsettled !== 0 && { maxUnsettled }),
     ...(windowMessages !== 0 && { windowMessages }),
     ...(windowBytes !== 0n && { windowBytes: safeNumber(windowBytes, "window_bytes") }),
+    ...(expireAfter !== undefined && { expireAfterMs: durationToMs(expireAfter) }),
   };
 }
 
-function queueWith(settings: QueueSettings): Queue {
+/** Throws INVALID_FIELD for a setting that cannot be sent. */
+export function checkSettings(settings: QueueSettings): void {
   for (const name of NAMES) checkSetting(name, settings[name]);
-  const { dedupWindowMs, dedupIdsMax = 0 } = settings;
-  return { ...Queue.create(), dedupWindow: optionalDuration(dedupWindowMs), dedupIdsMax: BigInt(dedupIdsMax), subscriberDefaults: subscriberDefaults(settings) };
 }
 
-/** Nothing at all where nothing is set: a broker that knows no settings makes queues all the same. */
-function subscriberDefaults(settings: SubscriberSettings): WireSettings | undefined {
+/** The settings of a change that are named, with the path of each in the contract: below `subscriber_defaults` those of subscribers. */
+export function changedSettings(changes: QueueChanges): { readonly kept: QueueSettings; readonly paths: readonly string[] } {
+  const changed = NAMES.filter((setting) => changes[setting] !== undefined);
+  const kept = Object.fromEntries(changed.filter((setting) => changes[setting] !== "inherit").map((setting) => [setting, changes[setting]]));
+  return { kept, paths: changed.map((setting) => PATHS[setting]) };
+}
+
+function queueWith(settings: QueueSettings): Queue {
+  checkSettings(settings);
+  const { dedupWindowMs, dedupIdsMax = 0 } = settings;
+  return { ...Queue.create(), dedupWindow: optionalDuration(dedupWindowMs), dedupIdsMax: BigInt(dedupIdsMax), subscriberDefaults: wireSettings(settings) };
+}
+
+/** Settings of subscribers. Nothing at all where nothing is set: a broker that knows no settings makes queues all the same. */
+export function wireSettings(settings: SubscriberSettings): WireSettings | undefined {
   if (!isAnySet(settings, (path) => path.startsWith("subscriber_defaults."))) return undefined;
-  const { ackTimeoutMs, backoffMinMs, backoffMaxMs, backoffFactor, windowBytes = 0, onPoison = "" } = settings;
+  const { ackTimeoutMs, backoffMinMs, backoffMaxMs, backoffFactor, windowBytes = 0, onPoison = "", expireAfterMs } = settings;
   const { maxAttempts = 0, maxDeliveries = 0, maxUnsettled = 0, windowMessages = 0 } = settings;
   const backsOff = isAnySet(settings, (path) => path.startsWith("subscriber_defaults.backoff."));
   return {
@@ -139,6 +154,7 @@ function subscriberDefaults(settings: SubscriberSettings): WireSettings | undefi
     ackTimeout: optionalDuration(ackTimeoutMs),
     backoff: backsOff ? { minDelay: optionalDuration(backoffMinMs), maxDelay: optionalDuration(backoffMaxMs), factor: backoffFactor ?? 0 } : undefined,
     onPoison: ON_POISONS[onPoison] ?? WireOnPoison.UNSPECIFIED,
+    expireAfter: optionalDuration(expireAfterMs),
   };
 }
 

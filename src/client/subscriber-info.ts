@@ -24,6 +24,16 @@ export interface SubscriberInfo {
   readonly clientCount: number;
   /** Lanes that stand still behind a message that needs a decision; 0 where poison becomes a dead letter. */
   readonly blockedLaneCount: number;
+  /** What it sets itself. */
+  readonly settings: SubscriberSettings;
+  /** Nothing is delivered, until `resumeTime` or until somebody ends it. */
+  readonly paused: boolean;
+  /** When the pause ends by itself; undefined: it does not. */
+  readonly resumeTime: Date | undefined;
+  /** When its last client left; undefined while one is connected, or when it never had one. */
+  readonly lastClientTime: Date | undefined;
+  /** When it is deleted if no client comes; undefined: it is not. */
+  readonly expireTime: Date | undefined;
   /** What holds for it, after inheritance: everything is there that the broker knows. */
   readonly effectiveSettings: SubscriberSettings;
 }
@@ -33,7 +43,7 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     queue: subscriber.queue,
     name: subscriber.name,
     events: subscriber.events,
-    createTime: subscriber.createTime === undefined ? undefined : timestampToDate(subscriber.createTime),
+    createTime: optionalDate(subscriber.createTime),
     committedOffset: safeNumber(subscriber.committedOffset, "committed_offset"),
     backlogCount: safeNumber(subscriber.backlogCount, "backlog_count"),
     inFlightCount: safeNumber(subscriber.inFlightCount, "in_flight_count"),
@@ -41,6 +51,15 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     deadLetterCount: safeNumber(subscriber.deadLetterCount, "dead_letter_count"),
     clientCount: subscriber.clientCount,
     blockedLaneCount: safeNumber(subscriber.blockedLaneCount, "blocked_lane_count"),
+    settings: settingsOfSubscriber(subscriber.settings),
+    paused: subscriber.paused,
+    resumeTime: optionalDate(subscriber.resumeTime),
+    lastClientTime: optionalDate(subscriber.lastClientTime),
+    expireTime: optionalDate(subscriber.expireTime),
     effectiveSettings: settingsOfSubscriber(subscriber.effectiveSettings),
   };
+}
+
+function optionalDate(time: Subscriber["createTime"]): Date | undefined {
+  return time === undefined ? undefined : timestampToDate(time);
 }

@@ -10,7 +10,7 @@ export const ON_POISONS: Readonly<Record<OnPoison, WireOnPoison>> = { DEAD_LETTE
 
 /** What holds for subscribers: every field is set. Zero `expire_after`: never. */
 export function settingsInEffect(settings: BrokerSettings): SubscriberSettings {
-  return { ...subscriberSettings(settings), expireAfter: duration(0), onExpiry: OnExpiry.SETTLE };
+  return { ...subscriberSettings(settings), onExpiry: OnExpiry.SETTLE };
 }
 
 /** What a queue sets itself, and nothing of what it inherits. */
@@ -41,6 +41,7 @@ function subscriberSettings(own: OwnSubscriberSettings): SubscriberSettings {
     maxUnsettled: own.maxUnsettled ?? 0,
     windowMessages: own.flowMessages ?? 0,
     windowBytes: BigInt(own.flowBytes ?? 0),
+    expireAfter: optionalDuration(own.expireAfterMs),
   };
 }
 

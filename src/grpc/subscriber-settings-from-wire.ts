@@ -22,7 +22,7 @@ const SETTINGS: FieldReaders<SubscriberSettings | undefined, SubscriberSettingCh
   ["max_unsettled", (from) => ({ maxUnsettled: orUnset(from?.maxUnsettled) })],
   ["window_messages", (from, field) => ({ flowMessages: inRange(field, from?.windowMessages, 1, LIMITS.flowMessagesMax) })],
   ["window_bytes", (from, field) => ({ flowBytes: orUnset(exactNumber(field, from?.windowBytes ?? 0n, LIMITS.flowBytesMax)) })],
-  ["expire_after", (from, field) => notYet(field, from?.expireAfter !== undefined && (from.expireAfter.seconds !== 0n || from.expireAfter.nanos !== 0))],
+  ["expire_after", (from, field) => ({ expireAfterMs: expireAfter(field, from?.expireAfter) })],
   ["on_expiry", (from, field) => notYet(field, from !== undefined && from.onExpiry !== OnExpiry.UNSPECIFIED && from.onExpiry !== OnExpiry.SETTLE)],
 ]);
 
@@ -46,6 +46,12 @@ function inRange(field: string, value: number | undefined, min: number, max: num
   if (value === undefined || value === 0) return undefined;
   if (!(value >= min && value <= max)) throw invalidField(field, String(value), `${min} to ${max}`);
   return value;
+}
+
+/** Zero is never, which is something else than what is inherited. */
+function expireAfter(field: string, value: SubscriberSettings["expireAfter"]): number | undefined {
+  if (value?.seconds === 0n && value.nanos === 0) return 0;
+  return durationMs(field, value, LIMITS.expireAfterMsMin, LIMITS.expireAfterMsMax);
 }
 
 function onPoison(field: string, wire: WireOnPoison | undefined): OnPoison | undefined {

@@ -25,6 +25,7 @@ import type { Ordering } from "../broker/queue-settings.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, StartPoint, WaitingFor } from "../core/session.js";
+import type { WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { codeNumber } from "./status.js";
@@ -177,7 +178,7 @@ export function queueResource(info: QueueInfo, durability: Durability): Queue {
     subscriberCount: info.subscriberCount,
     clientCount: info.clientCount,
     deadLetterCount: BigInt(info.deadLetterCount),
-    lastPublishTime: info.lastPublishTimeMs === undefined ? undefined : timestamp(info.lastPublishTimeMs),
+    lastPublishTime: optionalTime(info.lastPublishTimeMs),
     durability: DURABILITIES[durability],
     ...queueSettings(info.own),
   });
@@ -191,7 +192,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     settings: ownSubscriberSettings(info.own),
     start: startPoint(info.start),
     paused: info.pause !== undefined,
-    resumeTime: info.pause?.resumeTimeMs === undefined ? undefined : timestamp(info.pause.resumeTimeMs),
+    resumeTime: optionalTime(info.pause?.resumeTimeMs),
     effectiveSettings: settingsInEffect(info.settings),
     createTime: timestamp(info.createTimeMs),
     committedOffset: BigInt(info.committedOffset),
@@ -200,8 +201,14 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     waitingRetryCount: BigInt(info.waitingRetryCount),
     deadLetterCount: BigInt(info.deadLetterCount),
     clientCount: info.clientCount,
+    lastClientTime: optionalTime(info.lastClientTimeMs),
+    expireTime: optionalTime(info.expireTimeMs),
     blockedLaneCount: info.blockedLaneCount,
   });
+}
+
+function optionalTime(time: WallMs | undefined): ReturnType<typeof timestamp> | undefined {
+  return time === undefined ? undefined : timestamp(time);
 }
 
 function startPoint(start: StartPoint): Subscriber["start"] {

@@ -13,6 +13,8 @@ export class QueueTally {
   /** Let go of, since every durable subscriber had settled them. */
   trimmedMessages = 0;
   trimmedBytes = 0;
+  /** Durable subscribers deleted because no client came for too long. */
+  expiredSubscribers = 0;
 }
 
 /** What is counted of the calls of one method. */

@@ -43,6 +43,7 @@ export const METRICS = {
   duplicateMessages: counter("tidemark_duplicate_messages_total", QUEUE, "messages", "Messages answered with the offset of an earlier one, since their message_id was known."),
   publishStalls: counter("tidemark_publish_stalls_total", QUEUE, "frames", "Publish frames after which the publisher was told to wait, because the open batch was full."),
   publishFailures: counter("tidemark_publish_failures_total", ["reason"], "publishes", "Publish calls, frames of a stream and messages of an independent frame that were refused, by error reason."),
+  expiredSubscribers: counter("tidemark_expired_subscribers_total", QUEUE, "subscribers", "Durable subscribers deleted because no client came within their expire_after."),
   trimmedMessages: counter("tidemark_trimmed_messages_total", QUEUE, "messages", "Messages let go of, since every durable subscriber had settled them; purged ones are not among them."),
   trimmedBytes: counter("tidemark_trimmed_bytes_total", QUEUE, "bytes", "Bytes of the messages let go of that way."),
 

@@ -176,6 +176,7 @@ export class PrometheusTelemetry implements Telemetry {
       [METRICS.duplicateMessages, (tally) => tally.duplicates],
       [METRICS.publishStalls, (tally) => tally.stalls],
       [METRICS.trimmedMessages, (tally) => tally.trimmedMessages],
+      [METRICS.expiredSubscribers, (tally) => tally.expiredSubscribers],
       [METRICS.trimmedBytes, (tally) => tally.trimmedBytes],
     ];
     const gauges: readonly [MetricEntry, keyof QueueSums][] = [

@@ -63,11 +63,11 @@ describe("the commands that look after a broker", function () {
     const [billing] = await rows("subscriber", "show", "payments", "billing");
     expect(billing?.effective_settings).to.deep.equal({
       ...{ ack_timeout_ms: 500, max_attempts: 3, max_deliveries: 20, on_poison: "BLOCK_LANE", backoff_min_ms: 100, backoff_max_ms: 60_000, backoff_factor: 2 },
-      ...{ max_unsettled: 10_000, window_messages: 1_000, window_bytes: 70_000 },
+      ...{ max_unsettled: 10_000, window_messages: 1_000, window_bytes: 70_000, expire_after_ms: 0 },
     });
     expect(inherited).to.equal(120_000);
     expect(await rows("subscriber", "list", "payments")).to.deep.equal([billing]);
-    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--dedup-window", "--dedup-ids"];
+    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--expire-after", "--dedup-window", "--dedup-ids"];
     expect((await rows("queue", "update", "payments", ...all.flatMap((flag) => [flag, "inherit"])))[0]?.settings).to.deep.equal({});
   });
 

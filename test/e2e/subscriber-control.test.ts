@@ -1,9 +1,10 @@
 import { status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { AdminServiceService, CreateSubscriberRequest, UpdateSubscriberRequest } from "../../generated/tidemark/v1/admin_service.js";
+import { AdminServiceService, CreateSubscriberRequest, GetSubscriberRequest, UpdateSubscriberRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { OnExpiry, OnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { StartPosition } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
+import { until } from "../support/condition.js";
 import { rawUnary } from "../support/raw-calls.js";
 import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
 import { answer, Stubs } from "../support/stubs.js";
@@ -112,6 +113,23 @@ describe("control of subscribers", function () {
     expect(await updated({ queue, events: ["c"], paused: true }, ["*"])).to.deep.include({ events: ["c"], paused: true, settings: undefined });
   });
 
+  it("expires when nobody uses it, through a kill, and is there no more", async () => {
+    const queue = "expiring";
+    await stubs.publish(queue, { event: "a" });
+    const made = await created({ queue, settings: { ...SubscriberSettings.create(), expireAfter: seconds(2) } });
+    expect(made.settings?.expireAfter).to.deep.equal(seconds(2));
+    expect(Number(made.expireTime?.seconds)).to.be.within(Number(made.createTime?.seconds) + 1, Number(made.createTime?.seconds) + 3);
+    const stream = stubs.subscribe({ queue, subscriber: "billing" });
+    await stream.next("opened");
+    expect(await stubs.subscriber(queue, "billing")).to.include({ expireTime: undefined, lastClientTime: undefined });
+    await stream.cancel();
+    await until("it has left", 5_000, async () => (await stubs.subscriber(queue, "billing")).expireTime !== undefined);
+    const { lastClientTime, expireTime } = await stubs.subscriber(queue, "billing");
+    expect(Number(expireTime?.seconds) - Number(lastClientTime?.seconds)).to.be.within(1, 3);
+    await killAndRestart();
+    await until("it has expired", 10_000, async () => (await rawUnary(stubs.admin, AdminServiceService.getSubscriber.path, Buffer.from(GetSubscriberRequest.encode({ queue, subscriber: "billing" }).finish()))).reason === "SUBSCRIBER_NOT_FOUND");
+  });
+
   describe("refuses", () => {
     const create = (parts: Partial<Subscriber>): readonly ["createSubscriber", Buffer] => [
       "createSubscriber",
@@ -146,6 +164,7 @@ describe("control of subscribers", function () {
       ["another setting for one that is there", create({ ...startAt(StartPosition.LATEST), events: ["a"], ...own({ maxAttempts: 3 }) }), Code.ALREADY_EXISTS, "SUBSCRIBER_EXISTS", "subscriber.settings.max_attempts"],
       ["a start from the future", create(startAt(StartPosition.UNRECOGNIZED)), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.start_at"],
       ["a start beyond the head", create({ name: "far", start: { $case: "startAfterOffset", value: 99n } }), Code.OUT_OF_RANGE, "BEYOND_HEAD", "subscriber.start_after_offset"],
+      ["an expire_after of half a second", update(own({ expireAfter: { seconds: 0n, nanos: 500_000_000 } })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.expire_after"],
       ["an ack_timeout of a day", update(own({ ackTimeout: day })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.ack_timeout"],
       ["a window of 100,001 messages", update(own({ windowMessages: 100_001 })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.window_messages"],
       ["2 max_deliveries", update(own({ maxDeliveries: 2 })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.max_deliveries"],

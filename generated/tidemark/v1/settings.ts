@@ -158,8 +158,9 @@ export interface SubscriberSettings {
   windowBytes: bigint;
   /**
    * A subscriber without a client for this long is deleted with its dead letters, because on an
-   * UNTIL_ACKED queue an abandoned name keeps messages for ever. Zero: never, also where the queue's
-   * default says otherwise. Default never.
+   * UNTIL_ACKED queue an abandoned name keeps messages for ever. Counted from the end of its last session, or from
+   * its creation, while the server is down too; anew where the server died under a session. 1 s to 3,650 days.
+   * Zero: never, also where the queue's default says otherwise. Default never.
    */
   expireAfter:
     | Duration

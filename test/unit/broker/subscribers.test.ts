@@ -63,8 +63,9 @@ describe("Durable subscribers", () => {
     const bench = await Bench.start();
     await bench.publishMany(5);
     await bench.subscribe({ subscriber: "b" });
-    await bench.subscribe({ subscriber: "a", events: ["order.*"], flow: { maxMessages: 2, maxBytes: 0, paused: false } });
+    const limited = await bench.subscribe({ subscriber: "a", events: ["order.*"], flow: { maxMessages: 2, maxBytes: 0, paused: false } });
     await bench.subscribe({ subscriber: "c" });
+    await limited.received(2);
     const infos = await bench.broker.listSubscribers("orders", undefined, 2);
     expect(infos.map(({ name }) => name)).to.deep.equal(["a", "b"]);
     expect(infos[0]).to.include({ queue: "orders", committedOffset: 0, backlogCount: 3, inFlightCount: 2, clientCount: 1, deadLetterCount: 0, blockedLaneCount: 0 });

@@ -23,6 +23,7 @@ const CASES: readonly (readonly [flag: string, text: string, setting: string, va
   ["--max-unsettled", "90", "maxUnsettled", 90],
   ["--window-messages", "8", "windowMessages", 8],
   ["--window-bytes", "70000", "windowBytes", 70_000],
+  ["--expire-after", "30d", "expireAfterMs", 30 * 86_400_000],
   ["--dedup-window", "500ms", "dedupWindowMs", 500],
   ["--dedup-ids", "1000", "dedupIdsMax", 1_000],
 ];
@@ -39,6 +40,13 @@ describe("the flags for the settings of a queue", () => {
       expect(() => ofNew(flag, "inherit")).to.throw(CommanderError);
     });
   }
+
+  it("are for a subscriber those that it has, and say where it inherits from", () => {
+    const ofSubscriber = (...line: string[]): QueueChanges => said((command) => addChangeFlags(command, "subscriber"), ...line);
+    expect(ofSubscriber("--ack-timeout", "5s", "--max-attempts", "inherit")).to.deep.equal({ ackTimeoutMs: 5_000, maxAttempts: "inherit" });
+    expect(() => ofSubscriber("--dedup-ids", "5")).to.throw(CommanderError, "unknown option");
+    expect(() => ofSubscriber("--ack-timeout", "30")).to.throw(CommanderError, "Or inherit, for what the queue has.");
+  });
 
   it("say nothing when there are none, and go together", () => {
     expect(ofChanged()).to.deep.equal({});

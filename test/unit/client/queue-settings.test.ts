@@ -12,12 +12,12 @@ const seconds = (count: number): { seconds: bigint; nanos: number } => ({ second
 /** Every setting, on either side of the wire. */
 const SETTINGS: Required<QueueSettings> = {
   ...{ ackTimeoutMs: 30_000, maxAttempts: 5, maxDeliveries: 7, onPoison: "BLOCK_LANE", backoffMinMs: 0, backoffMaxMs: 9_000, backoffFactor: 1.5 },
-  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000, dedupWindowMs: 0, dedupIdsMax: 500 },
+  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000, expireAfterMs: 0, dedupWindowMs: 0, dedupIdsMax: 500 },
 };
 const SUBSCRIBER_DEFAULTS: SubscriberSettings = {
   ...SubscriberSettings.create(),
   ...{ ackTimeout: seconds(30), maxAttempts: 5, maxDeliveries: 7, onPoison: OnPoison.BLOCK_LANE, backoff: { minDelay: seconds(0), maxDelay: seconds(9), factor: 1.5 } },
-  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000n },
+  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000n, expireAfter: seconds(0) },
 };
 const ON_THE_WIRE: Partial<Queue> = { dedupWindow: seconds(0), dedupIdsMax: 500n, subscriberDefaults: SUBSCRIBER_DEFAULTS };
 
@@ -98,7 +98,7 @@ describe("the settings of a queue, in the client", () => {
     expect(updates[0]?.queue).to.deep.include(ON_THE_WIRE);
     expect(updates[0]?.updateMask).to.have.members([
       ...["dedup_window", "dedup_ids_max"],
-      ...["ack_timeout", "max_attempts", "max_deliveries", "on_poison", "max_unsettled", "window_messages", "window_bytes"].map((name) => `subscriber_defaults.${name}`),
+      ...["ack_timeout", "max_attempts", "max_deliveries", "on_poison", "max_unsettled", "window_messages", "window_bytes", "expire_after"].map((name) => `subscriber_defaults.${name}`),
       ...["min_delay", "max_delay", "factor"].map((name) => `subscriber_defaults.backoff.${name}`),
     ]);
   });

@@ -36,7 +36,6 @@ const SETTING: Readonly<Record<string, () => void>> = {
   "OpenSession.stop_at_head": opening({ stop: { $case: "stopAtHead", value: true } }),
   "OpenSession.stop_after_messages": opening({ stop: { $case: "stopAfterMessages", value: 1n } }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
-  "SubscriberSettings.expire_after": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ expireAfter: SECOND }) }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
 
