@@ -97,9 +97,9 @@ describe("settings of a queue, and lanes that poison blocks", function () {
     expect(await updated({}, ["*"])).to.deep.include({ dedupWindow: undefined, subscriberDefaults: undefined });
   });
 
-  it("takes for said what holds anyway, though it cannot be otherwise yet", async () => {
+  it("takes for said what holds anyway, though it cannot be otherwise yet; never to expire is a setting", async () => {
     const queue = await created({ retention: { ...Retention.create(), mode: RetentionMode.UNTIL_ACKED }, subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
-    expect(queue).to.deep.include({ retention: undefined, subscriberDefaults: undefined });
+    expect(queue).to.deep.include({ retention: undefined, subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0) } });
   });
 
   it("refuses another incarnation, and a queue that is there with other settings", async () => {
