@@ -8,7 +8,7 @@ import type { NewMessage } from "./message.js";
 import { offset, wallMs } from "./units.js";
 import type { Offset, WallMs } from "./units.js";
 
-const FIRST_BODY_BYTES = 2 * 1024;
+const FIRST_BODY_BYTES = 512;
 const FIRST_ROWS = 8;
 
 /** What the publisher knows of a message besides its content. */
@@ -77,6 +77,7 @@ export class ChunkBuilder {
   addRun(run: EncodedMessages, from: number, publishTimeMs: WallMs, areOne: boolean): number {
     const { source, starts, ends, eventIndex, laneHash: lanes } = run;
     const timeField = publishTimeField(publishTimeMs);
+    this.reserveRun(run, from, timeField.length);
     let lastEvent = -1;
     let event = 0;
     let index = from;
@@ -166,6 +167,19 @@ export class ChunkBuilder {
     const index = this.events.size;
     this.events.set(event, index);
     return index;
+  }
+
+  /** Makes room for what this chunk may take of a run, at once: growing step by step would allocate twice as much. */
+  private reserveRun(run: EncodedMessages, from: number, timeFieldBytes: number): void {
+    const rows = Math.min(run.length - from, LIMITS.chunkMessagesMax - this.rows);
+    if (rows <= 0) return;
+    const fieldsBytes = (run.ends[from + rows - 1] ?? 0) - (run.starts[from] ?? 0);
+    const bytes = fieldsBytes + rows * storedFieldsBytes(0, timeFieldBytes);
+    const room = LIMITS.chunkBytesMax - this.bodyBytes;
+    if (room > 0) this.reserve(Math.min(bytes, room));
+    // A column of bits takes whole bytes.
+    const columns = Math.ceil((this.rows + rows) / 8) * 8;
+    if (columns > this.ends.length) this.growColumns(columns);
   }
 
   /** Makes room for one more row and `bytes` more of body, doubling what is too small. */

@@ -8,7 +8,21 @@ export interface Work {
   apply(): void;
   /** The transaction is durable: publish what was written, answer the caller. */
   settle(): void;
+  /** About how many bytes it writes. Undefined: it may be more than a little. */
+  readonly bytes?: number;
 }
+
+/** A store as far as committing needs it. */
+export interface Committer {
+  /** Applies the works in order in one transaction; resolves once it is durable. */
+  transact(works: readonly Work[]): Promise<void>;
+  /** The same without letting go of the event loop: without the way to another thread and back, which takes as long as a sync. */
+  transactNow?(works: readonly Work[]): void;
+}
+
+/** What is committed without letting go of the event loop is alone, no larger than this, and expected to take no longer. */
+const ALONE_BYTES_MAX = 16 * 1024;
+const ALONE_MS_MAX = 1;
 
 /**
  * How the engines commit: one transaction at a time, each with all that was submitted while the one before was on its way.
@@ -35,17 +49,20 @@ export class GroupCommit {
   /** No more work is done. */
   private stopped = false;
   private failure: EngineFailure | undefined;
+  /** How long the last transaction took: a disk that is slow now is not waited for by everybody. */
+  private lastTookMs = Infinity;
   private readonly idleWaiters: (() => void)[] = [];
 
   /**
-   * @param transact applies the works in order in one transaction; resolves once it is durable
    * @param watchdogMs how long a transaction may take before it counts as failed
    * @param telemetry hears of each transaction that became durable
+   * @param now the monotonic clock, in milliseconds
    */
   constructor(
-    private readonly transact: (works: readonly Work[]) => Promise<void>,
+    private readonly committer: Committer,
     private readonly watchdogMs: number,
     private readonly telemetry: Telemetry,
+    private readonly now: () => number = () => performance.now(),
   ) {
     this.failed = new Promise((resolve) => {
       this.reportFailure = resolve;
@@ -60,7 +77,7 @@ export class GroupCommit {
   /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. Never settled after `stop`. */
   submit(work: Work): void {
     if (this.stopping || this.stopped) return;
-    if (this.pending.length === 0) this.pendingSince = performance.now();
+    if (this.pending.length === 0) this.pendingSince = this.now();
     this.pending.push(work);
     this.schedule();
   }
@@ -127,23 +144,45 @@ export class GroupCommit {
       this.wakeIdleWaiters();
       return;
     }
-    const started = performance.now();
-    const since = this.pending.length === 0 ? started : this.pendingSince;
+    const since = this.pending.length === 0 ? this.now() : this.pendingSince;
     const works = clearing === undefined ? this.pending : [...this.pending, clearing];
     this.pending = [];
+    if (this.committer.transactNow !== undefined && this.isWorthWaitingFor(works)) this.commitNow(works, since);
+    else this.commit(works, since, clearing !== undefined);
+  }
+
+  /** A little work that is alone, as of one caller who waits for each answer, on a disk that answers fast. */
+  private isWorthWaitingFor(works: readonly Work[]): boolean {
+    return works.length === 1 && (works[0]?.bytes ?? Infinity) <= ALONE_BYTES_MAX && this.lastTookMs <= ALONE_MS_MAX;
+  }
+
+  private commitNow(works: readonly Work[], since: number): void {
+    const begunMs = this.now();
+    try {
+      this.committer.transactNow?.(works);
+    } catch (error) {
+      this.fail(new EngineFailure("a commit failed", { cause: error }));
+      return;
+    }
+    this.committed(works, since, begunMs);
+    if (this.pending.length === 0) this.wakeIdleWaiters();
+  }
+
+  /** @param rests something is cleared away in it, and nothing for a while afterwards */
+  private commit(works: readonly Work[], since: number, rests: boolean): void {
+    const begunMs = this.now();
     this.running = true;
     const watchdog = setTimeout(() => {
       this.fail(new EngineFailure(`a commit has not ended within ${this.watchdogMs} ms`));
     }, this.watchdogMs);
     watchdog.unref();
-    this.transact(works).then(
+    this.committer.transact(works).then(
       () => {
         clearTimeout(watchdog);
         if (this.stopped) return;
         this.running = false;
-        if (clearing !== undefined) this.restFor(performance.now() - started);
-        this.telemetry.committed(works.length, performance.now() - since);
-        for (const work of works) work.settle();
+        if (rests) this.restFor(this.now() - begunMs);
+        this.committed(works, since, begunMs);
         this.next();
       },
       (error: unknown) => {
@@ -151,6 +190,13 @@ export class GroupCommit {
         this.fail(new EngineFailure("a commit failed", { cause: error }));
       },
     );
+  }
+
+  private committed(works: readonly Work[], since: number, begunMs: number): void {
+    const endedMs = this.now();
+    this.lastTookMs = endedMs - begunMs;
+    this.telemetry.committed(works.length, endedMs - since);
+    for (const work of works) work.settle();
   }
 
   private restFor(ms: number): void {

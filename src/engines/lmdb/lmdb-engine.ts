@@ -109,7 +109,16 @@ class OpenLmdbEngine implements LmdbEngine {
   ) {
     this.directoryId = format.directoryId;
     this.lastToken = BigInt(format.opens) << COUNTER_BITS;
-    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS, options.telemetry);
+    const applied = (works: readonly Work[]) => (): void => {
+      for (const work of works) work.apply();
+    };
+    const committer = {
+      transact: (works: readonly Work[]) => store.transact(applied(works)),
+      transactNow: (works: readonly Work[]) => {
+        store.transactNow(applied(works));
+      },
+    };
+    this.commits = new GroupCommit(committer, WATCHDOG_MS, options.telemetry);
     this.failed = this.commits.failed;
     this.catalog = new LmdbState(store, NO_QUEUE, this.commits, () => ++this.lastToken);
     this.droppedQueues = new DroppedQueues(store, this.commits);
@@ -194,12 +203,6 @@ class OpenLmdbEngine implements LmdbEngine {
     if (this.commits.hasFailed) return;
     await this.store.close();
     await this.lock.release();
-  }
-
-  private transact(works: readonly Work[]): Promise<void> {
-    return this.store.transact(() => {
-      for (const work of works) work.apply();
-    });
   }
 }
 

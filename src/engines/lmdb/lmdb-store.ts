@@ -7,7 +7,7 @@ const MDB_PAGE_NOTFOUND = -30_797;
 const MDB_CORRUPTED = -30_796;
 
 /**
- * The few uses of LMDB that are safe here. Writing happens inside `transact` only: a bare asynchronous put on a full disk can
+ * The few uses of LMDB that are safe here. Writing happens inside transactions only: a bare asynchronous put on a full disk can
  * take the process down, and one write per turn would share its fate with every other. What is readable is on disk, because
  * `overlappingSync` is off. Reads copy, since LMDB's own buffers are reused by the next read.
  */
@@ -47,12 +47,12 @@ export class LmdbStore {
     return [...this.db.getKeys({ start: end, end: start, exclusiveStart: true, inclusiveEnd: true, reverse: true, limit: 1, snapshot: false })][0];
   }
 
-  /** Only inside `transact`. */
+  /** Only inside a transaction. */
   put(key: Buffer, value: Buffer): void {
     this.db.putSync(key, value);
   }
 
-  /** Only inside `transact`; a key that is not there is none of its business. */
+  /** Only inside a transaction; a key that is not there is none of its business. */
   remove(key: Buffer): void {
     this.db.removeSync(key);
   }
@@ -68,6 +68,11 @@ export class LmdbStore {
     } catch (error) {
       throw await withCommitError(error);
     }
+  }
+
+  /** As `transact`, and the event loop waits for the disk. Throws what that rejects with. Not while a `transact` is on its way. */
+  transactNow(apply: () => void): void {
+    this.db.transactionSync(apply);
   }
 
   close(): Promise<void> {

@@ -31,7 +31,7 @@ export class MemoryEngine implements Engine {
     readonly faults = new MemoryFaults(),
     telemetry: Telemetry = NO_TELEMETRY,
   ) {
-    this.commits = new GroupCommit((works) => this.transact(works), WATCHDOG_MS, telemetry);
+    this.commits = new GroupCommit({ transact: (works) => this.transact(works) }, WATCHDOG_MS, telemetry);
     this.failed = this.commits.failed;
     this.catalog = new MemoryState(disk, disk.catalog, this.commits, faults);
   }

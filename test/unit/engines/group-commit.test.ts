@@ -57,7 +57,7 @@ describe("GroupCommit", () => {
 
   beforeEach(() => {
     store = new ScriptedStore();
-    commits = new GroupCommit(store.transact, 60_000, NO_TELEMETRY);
+    commits = new GroupCommit(store, 60_000, NO_TELEMETRY);
     settled = [];
   });
 
@@ -133,7 +133,7 @@ describe("GroupCommit", () => {
   });
 
   it("counts a commit that does not end as failed, and ignores its late end", async () => {
-    commits = new GroupCommit(store.transact, 20, NO_TELEMETRY);
+    commits = new GroupCommit(store, 20, NO_TELEMETRY);
     submit("a");
     // The watchdog does not keep a process alive; something else has to, as in a server.
     const alive = setInterval(() => undefined, 1_000);
@@ -143,6 +143,86 @@ describe("GroupCommit", () => {
     store.end();
     await turn();
     expect(settled).to.deep.equal([]);
+  });
+
+  describe("with a store that can commit at once", () => {
+    let nowMs = 0;
+    let tookMs = 0;
+    const small = (name: string, bytes = 100): void => {
+      commits.submit({ ...store.work(name, settled), bytes });
+    };
+    /** Ends what goes by the other thread, until nothing is pending. */
+    const ended = async (): Promise<void> => {
+      await turn();
+      nowMs += tookMs;
+      store.end();
+      await turn();
+    };
+    let atOnce: string[][];
+
+    beforeEach(async () => {
+      nowMs = 0;
+      tookMs = 0.2;
+      atOnce = [];
+      const committer = {
+        transact: store.transact,
+        transactNow: (works: readonly Work[]): void => {
+          void store.transact(works);
+          atOnce.push(...store.batches.splice(-1));
+          nowMs += tookMs;
+        },
+      };
+      commits = new GroupCommit(committer, 60_000, NO_TELEMETRY, () => nowMs);
+      small("first");
+      await ended();
+      settled.length = 0;
+    });
+
+    it("commits a little work that is alone at once, and settles it", async () => {
+      small("a");
+      await turn();
+      expect([atOnce, settled]).to.deep.equal([[["a"]], ["a"]]);
+    });
+
+    it("lets go of the event loop for more work, for large work, and for work of unknown size", async () => {
+      small("a");
+      small("b");
+      await ended();
+      small("large", 1_000_000);
+      await ended();
+      submit("unknown");
+      await ended();
+      expect([atOnce, settled]).to.deep.equal([[], ["a", "b", "large", "unknown"]]);
+    });
+
+    it("lets go of the event loop while the disk is slow", async () => {
+      tookMs = 5;
+      small("slow");
+      await turn();
+      tookMs = 0.2;
+      small("next");
+      await ended();
+      small("fast again");
+      await turn();
+      expect([atOnce, settled]).to.deep.equal([[["slow"], ["fast again"]], ["slow", "next", "fast again"]]);
+    });
+
+    it("fails when committing at once does", async () => {
+      const throwing = {
+        transact: store.transact,
+        transactNow: (): void => {
+          throw new Error("input/output error");
+        },
+      };
+      commits = new GroupCommit(throwing, 60_000, NO_TELEMETRY, () => nowMs);
+      small("first");
+      await ended();
+      small("a");
+      const failure = await commits.failed;
+      expect(failure.cause).to.have.property("message", "input/output error");
+      await commits.stop();
+      expect([settled, commits.hasFailed]).to.deep.equal([["first"], true]);
+    });
   });
 
   it("commits what is pending when it is stopped, and nothing that comes later", async () => {
