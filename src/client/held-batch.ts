@@ -15,8 +15,7 @@ export interface BatchSession {
 export class HeldBatch implements DeliveryHolder {
   readonly facts: BatchFacts;
   readonly bytes: Buffer;
-  /** All of it, in the order of their indexes. */
-  readonly deliveries: Delivery[] = [];
+  private readonly bounds: readonly number[];
   /** By index; undefined where a delivery is not held any more. */
   private held: (Delivery | undefined)[] = [];
   private count = 0;
@@ -29,6 +28,7 @@ export class HeldBatch implements DeliveryHolder {
     { batch, bytes, bounds }: DeliveriesFrame,
   ) {
     this.bytes = bytes;
+    this.bounds = bounds;
     this.facts = {
       batchId: safeNumber(batch.batchId, "batch_id"),
       attempt: batch.attempt,
@@ -36,10 +36,17 @@ export class HeldBatch implements DeliveryHolder {
       cause: enumName(DeliveryCause, batch.cause),
       lastReason: batch.lastReason,
     };
+  }
+
+  /** Makes its deliveries, in the order of their indexes, and keeps none: whoever keeps one does not keep its neighbours. */
+  deliveries(): Delivery[] {
+    const { bytes, bounds } = this;
+    const deliveries: Delivery[] = [];
     for (let i = 0; i < bounds.length; i += 2) {
       const start = bounds[i] ?? 0;
-      this.deliveries.push(new Delivery(this, i / 2, messageOffset(bytes, start), start, bounds[i + 1] ?? 0));
+      deliveries.push(new Delivery(this, i / 2, messageOffset(bytes, start), start, bounds[i + 1] ?? 0));
     }
+    return deliveries;
   }
 
   get heldCount(): number {
@@ -51,10 +58,10 @@ export class HeldBatch implements DeliveryHolder {
     return this.stillHeld().reduce((first, { offset }) => Math.min(first, offset), Infinity);
   }
 
-  /** Holds all of it. */
-  hold(): void {
-    this.held = this.deliveries.slice();
-    this.count = this.held.length;
+  /** Holds all of it, until each is let go of. */
+  hold(deliveries: readonly Delivery[]): void {
+    this.held = deliveries.slice();
+    this.count = deliveries.length;
   }
 
   /** False when it is not held. */

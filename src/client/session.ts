@@ -275,7 +275,7 @@ export class Session implements BatchSession {
 
   private onDeliveries(frame: DeliveriesFrame): void {
     const batch = new HeldBatch(this, frame);
-    const { deliveries } = batch;
+    const deliveries = batch.deliveries();
     for (const { offset } of deliveries) {
       if (offset > this.lastOffset) this.lastOffset = offset;
       this.finished.delete(offset);
@@ -283,7 +283,7 @@ export class Session implements BatchSession {
     this.owed.cameAgain(deliveries);
     if (this.auto) this.countDone += deliveries.length;
     else if (deliveries.length > 0) {
-      batch.hold();
+      batch.hold(deliveries);
       this.held.add(batch);
     }
     this.listener.deliveries(this.laneHolds?.sift(deliveries) ?? deliveries);

@@ -42,7 +42,7 @@ const asGenerated = (deliveries: Deliveries): unknown[] =>
 /** What a client reads, or undefined when it refuses the bytes. */
 function read(bytes: Buffer): unknown {
   const { frame } = readSubscribeFrame(bytes);
-  return frame?.$case === "deliveries" ? new HeldBatch(session, frame.value).deliveries.map(asRead) : frame;
+  return frame?.$case === "deliveries" ? new HeldBatch(session, frame.value).deliveries().map(asRead) : frame;
 }
 
 function readByGenerated(bytes: Buffer): unknown {
@@ -141,7 +141,7 @@ describe("a frame of a Subscribe stream", () => {
     const bytes = encodedDeliveries(Deliveries.fromPartial({ messages: [{ offset: 1n, payload: Buffer.from("abc") }], batchId: 1n }));
     const { frame } = readSubscribeFrame(bytes);
     if (frame?.$case !== "deliveries") throw new Error("no deliveries");
-    const [delivery] = new HeldBatch(session, frame.value).deliveries;
+    const [delivery] = new HeldBatch(session, frame.value).deliveries();
     expect(delivery?.payload).to.equal(delivery?.payload);
     expect(delivery?.payload.buffer).to.equal(bytes.buffer);
   });
