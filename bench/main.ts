@@ -16,7 +16,7 @@ import { FULL, plan, QUICK } from "./plan.js";
 import { machineText } from "./report/machine.js";
 import { Progress } from "./report/progress.js";
 import { commitOf, record } from "./report/record.js";
-import { benchFiles, writeFiles } from "./report/report.js";
+import { benchFiles, type ReportFiles, writeFiles } from "./report/report.js";
 import { measureTable } from "./report/table.js";
 import { type Outcome, runRounds } from "./rounds.js";
 
@@ -45,12 +45,12 @@ const program = new Command("bench")
   .option("--only <text>", "only measures whose name contains this")
   .option("--floors", "only the measures that have a floor; fails when one falls below it", false)
   .option("--rounds <n>", "rounds that count", "5")
-  .option("--seconds <n>", "how long most cells take (default: 1.5, with --quick 1)")
+  .option("--seconds <n>", "how long most cells take (default: 1.2, with --quick 1)")
   .option("--out <folder>", "where results.json, results.md and results.svg go", fileURLToPath(new URL("../.cache/bench", import.meta.url)))
   .option("--record", "also keep the results in bench/results, under the date and the commit", false);
 const flags = program.parse().opts<Flags>();
 const rounds = Number(flags.rounds);
-const cellMs = 1_000 * Number(flags.seconds ?? (flags.quick ? 1 : 1.5));
+const cellMs = 1_000 * Number(flags.seconds ?? (flags.quick ? 1 : 1.2));
 if (!(rounds >= 1 && cellMs > 0)) program.error("--rounds and --seconds are numbers above zero");
 if (flags.record && (flags.only !== undefined || (flags.quick && !flags.floors))) program.error("--record keeps whole runs: the full one, or --quick --floors");
 const commit = flags.record ? commitOf() : undefined;
@@ -70,10 +70,15 @@ try {
   ];
   for (const fact of facts) console.log(fact);
   for (const contestant of contestants) contestant.pause();
-  const outcomes = await runAll(selected(plan(tidemark, peers, limits, flags.quick ? QUICK : FULL)));
-  const files = await benchFiles(facts, outcomes, contestants);
-  await writeFiles(flags.out, "results", files);
+  const outcomes: Outcome[] = [];
+  const report = (): Promise<ReportFiles> => benchFiles(facts, outcomes, contestants);
+  for await (const outcome of runAll(selected(plan(tidemark, peers, limits, flags.quick ? QUICK : FULL)))) {
+    outcomes.push(outcome);
+    // Whoever ends a long run early keeps what there is so far.
+    await writeFiles(flags.out, "results", await report());
+  }
   console.log(`\n${flags.out} has results.json, results.md and results.svg`);
+  const files = await report();
   if (commit !== undefined) await record(commit, flags.floors ? "floors" : "bench", files);
   if (flags.floors) {
     const fallen = belowFloors(outcomes);
@@ -92,17 +97,15 @@ function selected(measures: readonly Measure[]): readonly Measure[] {
   return flags.floors ? named.filter(({ name }) => hasFloor(name)).map(withFloor) : named;
 }
 
-async function runAll(measures: readonly Measure[]): Promise<readonly Outcome[]> {
-  const outcomes: Outcome[] = [];
+async function* runAll(measures: readonly Measure[]): AsyncIterable<Outcome> {
   const progress = new Progress(measures, rounds, cellMs);
   for (const measure of measures) {
     console.log(`\n${progress.text(measure)}`);
     const outcome = await runRounds(measure, rounds, cellMs);
     progress.done(measure);
-    outcomes.push(outcome);
     console.log(measureTable(outcome));
+    yield outcome;
   }
-  return outcomes;
 }
 
 async function startPeers(names: readonly string[]): Promise<readonly Contestant[]> {
