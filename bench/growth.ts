@@ -1,6 +1,7 @@
 /**
  * What stays the same as things grow: publish and delivery rate, their p99, start-up time and memory, along four axes. Each
- * axis has a server of its own and goes up step by step; the first step is what the others are compared with.
+ * axis has a server of its own that goes up step by step, and a second one that stays as small as the first step: both are probed in
+ * turn, so that a slow minute of the machine is not taken for growth.
  * `npm run bench:growth -- --help` says what there is.
  */
 import { fileURLToPath } from "node:url";
@@ -9,7 +10,7 @@ import { connect } from "../src/client/index.js";
 import type { TidemarkClient } from "../src/client/index.js";
 import { AXES, type Axis } from "./growth/axes.js";
 import { bareMemoryAtRest, GrowingServer, type Memory } from "./growth/growing-server.js";
-import { type Found, probe, PROBE_MESSAGES } from "./growth/probe.js";
+import { type Beside, type Found, probe, PROBE_MESSAGES } from "./growth/probe.js";
 import { machineText } from "./report/machine.js";
 import { commitOf, record } from "./report/record.js";
 import { jsonText, writeFiles } from "./report/report.js";
@@ -43,7 +44,7 @@ const commit = flags.record ? commitOf() : undefined;
 
 const facts = [
   `machine: ${machineText()}`,
-  "messages of 128 bytes, fsync before the answer; rates are medians of five rounds of 50,000 messages; p99 at 1,000 messages a second; in brackets: of the first step",
+  "messages of 128 bytes, fsync before the answer; rates are medians of five rounds of 50,000 messages; p99 at 1,000 messages a second; in brackets: of a server that has stayed at the first size, probed in turn (rates), or that server's (p99)",
   `the probe itself leaves up to ${PROBE_MESSAGES.toLocaleString("en-US")} messages in its queue at each step; it reads the backlog from its oldest message, elsewhere what it has just published`,
   "start: from the process to the first connection, on what the killed server before it has left; memory: what is private to the process, not mapped",
 ];
@@ -63,10 +64,12 @@ await writeFiles(flags.out, "growth", files);
 if (commit !== undefined) await record(commit, "growth", files);
 
 async function climb(axis: Axis): Promise<readonly Step[]> {
-  const server = await GrowingServer.start();
-  const held: TidemarkClient[] = [];
+  const [server, small] = [await GrowingServer.start(), await GrowingServer.start()];
+  const [held, heldSmall]: [TidemarkClient[], TidemarkClient[]] = [[], []];
   const steps: Step[] = [];
+  const smallClient = connect(small.address);
   try {
+    await axis.grow(smallClient, 0, axis.sizes[0] ?? 0, heldSmall);
     let from = 0;
     for (const size of axis.sizes.filter((each) => each <= Number(flags.largest))) {
       const client = connect(server.address);
@@ -75,14 +78,16 @@ async function climb(axis: Axis): Promise<readonly Step[]> {
       // Streams do not outlive a restart; everything else does.
       const startMs = axis.survivesRestart ? await server.restart() : Number.NaN;
       const { privateMiB: privateMiBAtRest } = await server.memoryAtRest();
-      const found = await probe(client, axis);
+      if (axis.survivesRestart) await small.restart();
+      const found = await probe(client, smallClient, axis);
       steps.push({ size, ...found, startMs, privateMiBAtRest, privateMiBAfterLoad: server.memory.privateMiB });
       await client.close();
       console.log(`${axis.name}: ${size.toLocaleString("en-US")} done`);
     }
   } finally {
-    for (const client of held) await client.close();
+    for (const client of [...held, ...heldSmall, smallClient]) await client.close();
     await server.stop();
+    await small.stop();
   }
   return steps;
 }
@@ -96,14 +101,14 @@ async function idleMemory(): Promise<{ readonly figures: { readonly tidemark: Me
 }
 
 function stepTable({ name }: Axis, steps: readonly Step[]): string {
-  const [first] = steps;
-  const against = (value: number, base: number | undefined): string => `${figureText(value)} (${figureText(value / (base ?? Number.NaN))})`;
+  const rate = ({ grown, small }: Beside): string => `${figureText(grown)} (${figureText(grown / small)})`;
+  const time = ({ grown, small }: Beside): string => `${figureText(grown)} (${figureText(small)})`;
   const rows = steps.map((step) => [
     step.size.toLocaleString("en-US"),
-    against(step.publishPerSecond, first?.publishPerSecond),
-    figureText(step.publishP99Ms),
-    against(step.deliverPerSecond, first?.deliverPerSecond),
-    figureText(step.deliverP99Ms),
+    rate(step.publishPerSecond),
+    time(step.publishP99Ms),
+    rate(step.deliverPerSecond),
+    time(step.deliverP99Ms),
     figureText(step.startMs),
     figureText(step.privateMiBAtRest),
     figureText(step.privateMiBAfterLoad),

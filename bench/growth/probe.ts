@@ -9,45 +9,60 @@ const PAYLOAD = Buffer.alloc(128, "x");
 const MESSAGES = 50_000;
 const ROUNDS = 5;
 /** They come first and do not count: the server has just started, and what it runs is compiled while it runs. */
-const WARM_ROUNDS = 4;
+const WARM_ROUNDS = 3;
 const PACE_PER_SECOND = 1_000;
-const PACE_MS = 3_000;
+const PACE_MS = 2_000;
 const READ_MS_MAX = 30_000;
 
 /** What a probe adds to its queue. */
 export const PROBE_MESSAGES = (WARM_ROUNDS + ROUNDS) * MESSAGES;
 
-/** What is found at one size. */
-export interface Found {
-  readonly publishPerSecond: number;
-  readonly publishP99Ms: number;
-  readonly deliverPerSecond: number;
-  readonly deliverP99Ms: number;
+/** A figure of the server that has grown, and the same of the one that has not, from the same seconds. */
+export interface Beside {
+  readonly grown: number;
+  readonly small: number;
 }
 
-/** Full speed in, then out, some times; then a pace at which a wait is not that of a queue. */
-export async function probe(client: TidemarkClient, { probeQueue: queue, probeFrom: from }: Axis): Promise<Found> {
-  const topic = topicOf(client, queue);
-  const publishes: number[] = [];
-  const deliveries: number[] = [];
+/** What is found at one size. */
+export interface Found {
+  readonly publishPerSecond: Beside;
+  readonly publishP99Ms: Beside;
+  readonly deliverPerSecond: Beside;
+  readonly deliverP99Ms: Beside;
+}
+
+/** Full speed in, then out, some times, both servers in turn; then a pace at which a wait is not that of a queue. */
+export async function probe(grown: TidemarkClient, small: TidemarkClient, axis: Axis): Promise<Found> {
+  const rates: Record<"grown" | "small", Rates[]> = { grown: [], small: [] };
   for (let round = 0; round < WARM_ROUNDS + ROUNDS; round++) {
-    const subscriber = `probe-${round}`;
-    await makeSubscriber(client, queue, subscriber, from);
-    const started = performance.now();
-    const sent = await publishWhile(topic, PAYLOAD, (count) => count < MESSAGES);
-    const publishPerSecond = (sent * 1_000) / (performance.now() - started);
-    const deliverPerSecond = await read(client, queue, subscriber);
-    await client.admin.deleteSubscriber(queue, subscriber);
+    const found = { grown: await ratesOf(grown, axis, `probe-${round}`), small: await ratesOf(small, axis, `probe-${round}`) };
     if (round < WARM_ROUNDS) continue;
-    publishes.push(publishPerSecond);
-    deliveries.push(deliverPerSecond);
+    rates.grown.push(found.grown);
+    rates.small.push(found.small);
   }
+  const medians = (figure: keyof Rates): Beside => ({ grown: median(rates.grown.map((each) => each[figure])), small: median(rates.small.map((each) => each[figure])) });
+  const paced = async (way: "answer" | "deliver"): Promise<Beside> => ({ grown: await p99(grown, axis.probeQueue, way), small: await p99(small, axis.probeQueue, way) });
   return {
-    publishPerSecond: median(publishes),
-    publishP99Ms: await p99(client, queue, "answer"),
-    deliverPerSecond: median(deliveries),
-    deliverP99Ms: await p99(client, queue, "deliver"),
+    publishPerSecond: medians("publishPerSecond"),
+    publishP99Ms: await paced("answer"),
+    deliverPerSecond: medians("deliverPerSecond"),
+    deliverP99Ms: await paced("deliver"),
   };
+}
+
+interface Rates {
+  readonly publishPerSecond: number;
+  readonly deliverPerSecond: number;
+}
+
+async function ratesOf(client: TidemarkClient, { probeQueue: queue, probeFrom: from }: Axis, subscriber: string): Promise<Rates> {
+  await makeSubscriber(client, queue, subscriber, from);
+  const started = performance.now();
+  const sent = await publishWhile(topicOf(client, queue), PAYLOAD, (count) => count < MESSAGES);
+  const publishPerSecond = (sent * 1_000) / (performance.now() - started);
+  const deliverPerSecond = await read(client, queue, subscriber);
+  await client.admin.deleteSubscriber(queue, subscriber);
+  return { publishPerSecond, deliverPerSecond };
 }
 
 /** Messages a second, of those that wait for this subscriber, each acked. */
