@@ -33,24 +33,24 @@ interface Flags {
   readonly only?: string;
   readonly floors: boolean;
   readonly rounds: string;
-  readonly seconds?: string;
+  readonly seconds: string;
   readonly out: string;
   readonly record: boolean;
 }
 
 const program = new Command("bench")
   .description("Measures Tidemark, its peers and the bare limits of its stack, interleaved in one run.")
-  .option("--quick", "shorter rounds, smaller backlogs", false)
+  .option("--quick", "smaller backlogs", false)
   .option("--peers <names>", `comma-separated: ${Object.keys(PEERS).join(", ")}; none for the bare limits alone`, Object.keys(PEERS).join(","))
   .option("--only <text>", "only measures whose name contains this")
   .option("--floors", "only the measures that have a floor; fails when one falls below it", false)
   .option("--rounds <n>", "rounds that count", "5")
-  .option("--seconds <n>", "how long most cells take (default: 1.2, with --quick 1)")
+  .option("--seconds <n>", "how long most cells take", "1")
   .option("--out <folder>", "where results.json, results.md and results.svg go", fileURLToPath(new URL("../.cache/bench", import.meta.url)))
   .option("--record", "also keep the results in bench/results, under the date and the commit", false);
 const flags = program.parse().opts<Flags>();
 const rounds = Number(flags.rounds);
-const cellMs = 1_000 * Number(flags.seconds ?? (flags.quick ? 1 : 1.2));
+const cellMs = 1_000 * Number(flags.seconds);
 if (!(rounds >= 1 && cellMs > 0)) program.error("--rounds and --seconds are numbers above zero");
 if (flags.record && (flags.only !== undefined || (flags.quick && !flags.floors))) program.error("--record keeps whole runs: the full one, or --quick --floors");
 const commit = flags.record ? commitOf() : undefined;
