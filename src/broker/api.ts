@@ -18,7 +18,7 @@ import type {
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
-import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
+import type { DeadLetterApi, Replay } from "./dead-letter-api.js";
 import type { EventInfo } from "./event-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
@@ -27,7 +27,7 @@ import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
-export interface BrokerApi {
+export interface BrokerApi extends DeadLetterApi {
   readonly durability: Durability;
   /**
    * Takes one publish frame for one queue. `done` is called once, never before this returns, after the messages are durable
@@ -89,8 +89,6 @@ export interface BrokerApi {
    *   when something happened
    */
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch;
-  /** Rejects with CHUNK_CORRUPT when the next one cannot be read. */
-  listDeadLetters(queue: string, subscriber: string, query: DeadLetterQuery): Promise<DeadLetterPage>;
 
   serverFacts(): ServerFacts;
 }
@@ -110,6 +108,8 @@ export interface PublishFrame {
   readonly expectedLastOffset: number | undefined;
   /** Every message stands alone; otherwise all or nothing. */
   readonly independent: boolean;
+  /** The messages are copies of dead letters. Absent: they come from a publisher. */
+  readonly replay?: Replay;
 }
 
 export type PublishOutcome = PublishAccepted | PublishRefused;
@@ -213,6 +213,7 @@ export interface HeartbeatFacts {
   readonly committedOffset: Offset;
   readonly inFlightCount: number;
   readonly backlogCount: number;
+  readonly deadLetterCount: number;
   readonly waitingFor: WaitingFor | undefined;
 }
 

@@ -5,9 +5,9 @@ import { LoadedChunk } from "../core/subscription/loaded-chunks.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Journal } from "../ports/journal.js";
-import type { Log } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
 import { readHeaders } from "./log-headers.js";
+import type { QueueLog } from "./queue-log.js";
 import type { QueueTail } from "./tail-cache.js";
 
 /** Chunks that one asking reads at most; a longer log is counted on by those who ask next. */
@@ -17,7 +17,8 @@ const CHUNKS_AT_ONCE_MAX = 16_384;
  * How many messages ahead of a subscription its filter takes. Backlog is these plus what was looked at and is neither settled
  * nor in flight.
  *
- * Without a filter this is arithmetic. With one, a count of the stretch `from..through` follows the subscription at one end
+ * Without a filter this is arithmetic, but for copies of dead letters, which are for one subscriber each. With one, or with
+ * copies ahead, a count of the stretch `from..through` follows the subscription at one end
  * and the head at the other, over chunks that are in memory anyway; only what is not is read, headers only, once.
  */
 export class BacklogCounter {
@@ -33,7 +34,7 @@ export class BacklogCounter {
   constructor(
     private readonly subscriber: string,
     private readonly filter: EventFilter,
-    private readonly log: Log,
+    private readonly log: QueueLog,
     private readonly tail: QueueTail,
     private readonly turns: Turns,
     private readonly journal: Journal,
@@ -46,7 +47,7 @@ export class BacklogCounter {
 
   /** The subscription, which stands at `next`, is handed these chunks. */
   saw(chunks: readonly Chunk[], next: Offset): void {
-    if (this.filter.takesEverything) return;
+    if (this.takesAll(next)) return;
     this.follow(next, this.log.head().next);
     this.loaded = [...this.loaded.filter((chunk) => chunk.last >= next), ...chunks];
   }
@@ -57,7 +58,7 @@ export class BacklogCounter {
    */
   ahead(next: Offset): number {
     const head = this.log.head();
-    if (this.filter.takesEverything) return Math.max(0, head.next - Math.max(next, head.first));
+    if (this.takesAll(next)) return Math.max(0, head.next - Math.max(next, head.first));
     this.follow(offset(Math.max(next, head.first)), head.next);
     if (this.through < head.next - 1) this.counting ??= this.readOn();
     return this.count;
@@ -72,7 +73,7 @@ export class BacklogCounter {
 
   /** How many of the messages `next..last` match, as far as that is known without reading. Also of messages that are hidden. */
   within(next: Offset, last: Offset): number | undefined {
-    if (this.filter.takesEverything || next > last) return Math.max(0, last - next + 1);
+    if (this.takesAll(next) || next > last) return Math.max(0, last - next + 1);
     this.follow(next, this.log.head().next);
     if (this.from > next) return undefined;
     let count = this.count;
@@ -83,6 +84,11 @@ export class BacklogCounter {
       at = chunk.last + 1;
     }
     return this.through < last ? undefined : count;
+  }
+
+  /** Every message from `next` on is for this subscriber. */
+  private takesAll(next: Offset): boolean {
+    return this.filter.takesEverything && next > this.log.copiesThrough;
   }
 
   /** Moves both ends as far as chunks in memory allow. */
@@ -139,6 +145,7 @@ export class BacklogCounter {
   }
 
   private matching(chunk: Chunk, first: number, last: number): number {
+    if (this.filter.takesEverything && chunk.addressee === undefined) return last - first + 1;
     const view = new LoadedChunk(chunk, this.filters, this.subscriber);
     if (view.takesNothing) return 0;
     let count = 0;

@@ -10,6 +10,7 @@ import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink } from "./api.js";
 import { ClientRegistry } from "./client-registry.js";
+import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
@@ -206,6 +207,18 @@ export class Broker implements BrokerApi, BrokerView {
 
   async listDeadLetters(queue: string, subscriber: string, query: DeadLetterQuery): Promise<DeadLetterPage> {
     return (await this.existing(queue)).listDeadLetters(subscriber, query);
+  }
+
+  async replayDeadLetters(queue: string, subscriber: string, choice: DeadLetterChoice): Promise<ReplayOutcome> {
+    const outcome = await (await this.existing(queue)).replayDeadLetters(subscriber, choice);
+    if (!choice.dryRun) this.parts.journal.info("dead letters replayed", { queue, subscriber, ...outcome });
+    return outcome;
+  }
+
+  async deleteDeadLetters(queue: string, subscriber: string, choice: DeadLetterChoice): Promise<DeletionOutcome> {
+    const outcome = await (await this.existing(queue)).deleteDeadLetters(subscriber, choice);
+    if (!choice.dryRun) this.parts.journal.info("dead letters deleted", { queue, subscriber, ...outcome });
+    return outcome;
   }
 
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch {

@@ -1,5 +1,6 @@
 import type { Fact } from "../core/subscription/facts.js";
 import type { FilterHistory } from "../core/subscription/filter-history.js";
+import { isAddressed } from "../core/subscription/loaded-chunks.js";
 import type { Offset } from "../core/units.js";
 import type { Journal } from "../ports/journal.js";
 import { LogCorrupt, LogOutOfRange } from "../ports/log.js";
@@ -35,13 +36,13 @@ export class ChunkSource {
    * Bodies in which no filter takes anything stay unread: neither that of now, nor the one that a message was handed out under
    * and is to be handed out again.
    */
-  read(from: Offset, filters: FilterHistory, done: (fact: LoadedFact) => void): void {
+  read(from: Offset, filters: FilterHistory, subscriber: string, done: (fact: LoadedFact) => void): void {
     const answer = (fact: LoadedFact): void => {
       this.turns.next(() => {
         done(fact);
       });
     };
-    this.log.read(from, { maxMessages: READ_MESSAGES, maxBytes: READ_BYTES, wantsBody: (header) => filters.takesAnyOf(header) }).then(
+    this.log.read(from, { maxMessages: READ_MESSAGES, maxBytes: READ_BYTES, wantsBody: (header) => filters.takesAnyOf(header) || isAddressed(header, subscriber) }).then(
       (chunks) => {
         if (chunks.length > 0) answer({ type: "chunks_loaded", chunks });
         else answer({ type: "log_truncated", first: this.log.head().next });

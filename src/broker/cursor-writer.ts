@@ -34,9 +34,16 @@ export interface KeptRecord {
   readonly value: Buffer;
 }
 
+/** Dead letters that are to go. */
+interface Removal {
+  readonly keys: readonly string[];
+  readonly also: readonly Put[];
+  readonly done: (durable: boolean) => void;
+}
+
 /**
  * Commits one durable subscriber's cursor, one commit in flight, together with the dead letters that it has let go of: they
- * are in both places or in neither. Urgent requests go with the next group commit, others within 100 ms.
+ * are in both places or in neither. It alone writes how many letters there are, so those that go, go through it too. Urgent requests go with the next group commit, others within 100 ms.
  */
 export class CursorWriter {
   private readonly alarm: Alarm;
@@ -47,6 +54,7 @@ export class CursorWriter {
   private urgent = false;
   private closed = false;
   private copies: DeadLetterCopy[] = [];
+  private removals: Removal[] = [];
   private kept: KeptRecord[] = [];
   private flushed: (() => void)[] = [];
 
@@ -89,6 +97,19 @@ export class CursorWriter {
     this.request(true);
   }
 
+  /**
+   * Takes away dead letters that are there, in the next commit, which holds `also` as well. Resolves when that is durable; with
+   * false when the writer is closed before it knows.
+   */
+  removeLetters(keys: readonly string[], also: readonly Put[]): Promise<boolean> {
+    if (this.closed) return Promise.resolve(false);
+    return new Promise((done) => {
+      this.removals.push({ keys, also, done });
+      this.request(true);
+      this.pump();
+    });
+  }
+
   /** Commits what is due. */
   pump(): void {
     if (!this.dirty || this.inFlight || this.closed) return;
@@ -111,11 +132,13 @@ export class CursorWriter {
     this.closed = true;
     this.alarm.clear();
     this.tellFlushed();
+    for (const { done } of this.removals.splice(0)) done(false);
   }
 
   private submit(): void {
-    const { copies, kept } = this;
+    const { copies, kept, removals } = this;
     this.copies = [];
+    this.removals = [];
     this.kept = [];
     this.dirty = false;
     this.urgent = false;
@@ -123,31 +146,36 @@ export class CursorWriter {
     this.alarm.clear();
     const { bytes, version } = this.owner.encodeCursor();
     const puts: Put[] = [{ key: cursorKey(this.subscriber), value: bytes, expect: this.token }];
-    for (const { key, value } of copies) puts.push({ key, value, expect: "absent" });
+    const gone = new Set(removals.flatMap(({ keys }) => keys));
+    const deadLetters = this.storedDeadLetters + copies.length - gone.size;
+    for (const { key, value } of copies) puts.push({ key, value, expect: gone.delete(key) ? "any" : "absent" });
+    for (const key of gone) puts.push({ key, value: null, expect: "any" });
+    for (const { also } of removals) puts.push(...also);
     // Of several the last one counts, as each key may stand in a commit once.
     for (const { key, value } of new Map(kept.map((record) => [record.key, record])).values()) puts.push({ key, value, expect: "any" });
-    const deadLetters = this.storedDeadLetters + copies.length;
-    if (copies.length > 0) puts.push({ key: deadLetterCountKey(this.subscriber), value: encodeRecord({ count: deadLetters }), expect: "any" });
+    if (copies.length > 0 || removals.length > 0) puts.push({ key: deadLetterCountKey(this.subscriber), value: encodeRecord({ count: deadLetters }), expect: "any" });
     this.state.commit(puts).then(
       ([token]) => {
         if (token === undefined) throw new Error("a commit of a cursor came back without its token");
         this.inFlight = false;
         this.token = token;
         this.storedDeadLetters = deadLetters;
+        for (const { done } of removals) done(true);
         if (!this.closed) this.owner.cursorSaved(version);
         this.pump();
         this.tellFlushed();
       },
       (error: unknown) => {
         this.inFlight = false;
-        this.failed(error, copies, kept);
+        this.failed(error, copies, kept, removals);
       },
     );
   }
 
-  private failed(error: unknown, copies: readonly DeadLetterCopy[], kept: readonly KeptRecord[]): void {
+  private failed(error: unknown, copies: readonly DeadLetterCopy[], kept: readonly KeptRecord[], removals: readonly Removal[]): void {
+    this.removals.unshift(...removals);
     if (this.closed) {
-      this.tellFlushed();
+      this.close();
       return;
     }
     if (error instanceof StateConflict && !error.keys.includes(cursorKey(this.subscriber))) {

@@ -29,3 +29,13 @@ export function passes({ events, reasons, afterTimeMs, beforeTimeMs }: DeadLette
   if (beforeTimeMs !== undefined && deadLetterTimeMs >= beforeTimeMs) return false;
   return events.matches(event);
 }
+
+/** Every letter passes, whatever it is. */
+export function takesAll(filter: DeadLetterFilter): boolean {
+  return filter.offsets === undefined && asksForOffsetsAlone(filter);
+}
+
+/** It can be said without opening a letter whether that passes. */
+export function asksForOffsetsAlone({ events, reasons, afterTimeMs, beforeTimeMs }: DeadLetterFilter): boolean {
+  return events.takesEverything && reasons.size === 0 && afterTimeMs === undefined && beforeTimeMs === undefined;
+}

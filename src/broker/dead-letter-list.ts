@@ -1,6 +1,7 @@
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import { decodeMessage } from "../core/message-codec.js";
+import type { StoredMessage } from "../core/message-codec.js";
 import type { OffsetRanges } from "../core/offset-ranges.js";
 import type { OffsetRun } from "../core/session.js";
 import { OFFSET_MAX, offset } from "../core/units.js";
@@ -44,6 +45,15 @@ export interface DeadLetterPage {
   readonly next: Offset | undefined;
 }
 
+/** A letter and the message in it. */
+export interface OpenLetter {
+  readonly letter: DeadLetterInfo;
+  /** Undefined: it could not be read any more when it was given up. */
+  readonly message: StoredMessage | undefined;
+  /** What it takes in the state. */
+  readonly bytes: number;
+}
+
 /** Where the dead letters of a subscriber are. */
 export interface DeadLetterShelf {
   readonly queue: string;
@@ -65,17 +75,17 @@ export async function listDeadLetters(shelf: DeadLetterShelf, { filter, after, s
   let readBytes = 0;
   let passed = after;
   try {
-    for await (const { at, value } of storedLetters(shelf, filter.offsets, after)) {
+    for await (const stored of storedLetters(shelf, filter.offsets, after)) {
       if (looked >= LIMITS.deadLettersReadMax || readBytes >= LIMITS.deadLetterReadBytesMax) return { letters, next: passed };
-      const { letter, event } = letterOf(shelf, at, value);
-      if (passes(filter, letter, event)) {
-        pageBytes += value.length - (omitPayload ? letter.payloadBytes : 0);
+      const { letter, message, bytes } = openLetter(shelf, stored);
+      if (passes(filter, letter, message?.event ?? "")) {
+        pageBytes += bytes - (omitPayload ? letter.payloadBytes : 0);
         if (letters.length >= size || (letters.length > 0 && pageBytes > LIMITS.deadLetterPageBytesMax)) return { letters, next: passed };
         letters.push(letter);
       }
-      passed = at;
+      passed = stored.at;
       looked++;
-      readBytes += value.length;
+      readBytes += bytes;
     }
   } catch (error) {
     // The page ends before what cannot be read; who goes on hears of it.
@@ -85,13 +95,15 @@ export async function listDeadLetters(shelf: DeadLetterShelf, { filter, after, s
   return { letters, next: undefined };
 }
 
-interface StoredLetter {
+/** A letter as it lies in the state. */
+export interface StoredLetter {
   readonly at: Offset;
-  readonly value: Buffer;
+  /** Undefined: it is damaged. */
+  readonly value: Buffer | undefined;
 }
 
 /** Letters with offsets above `after` and in `offsets`, ascending; the event loop breathes in between. */
-async function* storedLetters(shelf: DeadLetterShelf, offsets: OffsetRanges | undefined, after: Offset): AsyncGenerator<StoredLetter, void, void> {
+export async function* storedLetters(shelf: DeadLetterShelf, offsets: OffsetRanges | undefined, after: Offset): AsyncGenerator<StoredLetter, void, void> {
   for (let position: Offset | undefined = after; position !== undefined; ) {
     const run = nextRun(offsets, position);
     if (run === undefined) return;
@@ -123,23 +135,25 @@ async function readSlice(shelf: DeadLetterShelf, run: OffsetRun, limit: number):
     // Those before the damaged one can be read.
     if (limit > 1) return readSlice(shelf, run, 1);
     const at = deadLetterOffset(error.key);
-    if (at <= run.last) throw unreadable(shelf, at);
-    return { letters: [], position: offset(at - 1) };
+    return at <= run.last ? { letters: [{ at, value: undefined }], position: at } : { letters: [], position: offset(at - 1) };
   }
 }
 
-function letterOf(shelf: DeadLetterShelf, at: Offset, value: Buffer): { readonly letter: DeadLetterInfo; readonly event: string } {
+/** A letter opened; CHUNK_CORRUPT when it cannot be read. */
+export function openLetter(shelf: DeadLetterShelf, { at, value }: StoredLetter): OpenLetter {
+  if (value === undefined) throw unreadable(shelf, at);
   try {
     const record = decodeDeadLetter(value);
     const message = record.message.length === 0 ? undefined : decodeMessage(record.message);
-    return { letter: { ...record, offset: at, payloadBytes: message?.payload.length ?? 0 }, event: message?.event ?? "" };
+    return { letter: { ...record, offset: at, payloadBytes: message?.payload.length ?? 0 }, message, bytes: value.length };
   } catch (error) {
     if (error instanceof RecordCorrupt || error instanceof MessageFormatError) throw unreadable(shelf, at);
     throw error;
   }
 }
 
-function unreadable({ queue, subscriber }: DeadLetterShelf, at: Offset): BrokerError {
+/** The error of whoever comes to a letter that cannot be read, or has lost its message. */
+export function unreadable({ queue, subscriber }: DeadLetterShelf, at: Offset): BrokerError {
   return new BrokerError("CHUNK_CORRUPT", `the dead letter ${at} of subscriber ${subscriber} of queue ${queue} is damaged and cannot be read; ask for the others by their offsets`, {
     queue,
     subscriber,

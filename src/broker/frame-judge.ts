@@ -5,6 +5,7 @@ import type { NewMessage } from "../core/message.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { MessageOutcome, PublishAccepted, PublishFrame, PublishOutcome } from "./api.js";
+import type { Replay } from "./dead-letter-api.js";
 import type { DedupHit, DedupIndex } from "./dedup-index.js";
 import type { EventMatches } from "./event-matches.js";
 import { checkBatch, checkMessage } from "./frame-size.js";
@@ -32,6 +33,7 @@ export class FrameJudge {
     try {
       const { messages } = frame;
       if (messages instanceof EncodedMessages) return this.storeRun(frame, messages, batch);
+      if (frame.replay !== undefined) return this.storeReplayed(messages, frame.replay, batch);
       return frame.independent ? this.judgeIndependent(frame, messages, batch) : this.judgeWhole(frame, messages, batch);
     } catch (error) {
       if (error instanceof BrokerError) return { ok: false, error };
@@ -61,6 +63,13 @@ export class FrameJudge {
     messages.forEach((message, i) => {
       this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
     });
+    return this.accepted(messages, first, false, batch.publishTimeMs, []);
+  }
+
+  /** Copies have their message ids for their consumer's eyes alone: they are duplicates of nothing. */
+  private storeReplayed(messages: readonly NewMessage[], { addressee, origins }: Replay, batch: OpenBatch): PublishOutcome {
+    const first = batch.next;
+    messages.forEach((message, i) => batch.addReplayed({ message, addressee, originOffset: origins[i] ?? NOTHING_STORED }));
     return this.accepted(messages, first, false, batch.publishTimeMs, []);
   }
 

@@ -41,6 +41,13 @@ export class JsonRecord {
     return value;
   }
 
+  /** Whole numbers from 0 on. */
+  counts(field: string): readonly number[] {
+    const value = this.fields[field];
+    if (!Array.isArray(value) || !value.every((item): item is number => typeof item === "number" && Number.isSafeInteger(item) && item >= 0)) throw this.corrupt(field);
+    return value;
+  }
+
   /** A number from 0 on; undefined when the record does not have it. */
   optionalNumber(field: string): number | undefined {
     const value = this.fields[field];

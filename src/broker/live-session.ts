@@ -29,6 +29,7 @@ const RELEASE_ALL: Settlement = {
 export interface SessionHome {
   /** The subscription's patterns; empty: everything. */
   readonly events: readonly string[];
+  readonly deadLetterCount: number;
   post(fact: Fact): void;
   inFlight(session: SessionId): number;
   inFlightBytes(session: SessionId): number;
@@ -310,6 +311,7 @@ export class LiveSession implements Session {
       committedOffset: home.committedOffset(),
       inFlightCount: home.inFlight(id),
       backlogCount: home.backlogCount(),
+      deadLetterCount: home.deadLetterCount,
       waitingFor: home.waitingFor(id),
     });
   }

@@ -1,6 +1,7 @@
 import { ChunkBuilder } from "../core/chunk-builder.js";
 import type { EncodedMessages } from "../core/encoded-messages.js";
 import type { NewMessage } from "../core/message.js";
+import type { ReplayedMessage } from "../core/replayed-message.js";
 import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { ChunkRecord, Head } from "../ports/log.js";
@@ -77,6 +78,19 @@ export class OpenBatch {
       this.builders.push(builder);
     }
     this.messages += run.length;
+  }
+
+  /** Adds one message that is replayed and returns its offset. */
+  addReplayed(copy: ReplayedMessage): Offset {
+    const builder = this.builders[this.builders.length - 1];
+    if (builder === undefined || !builder.addReplayed(copy, this.publishTimeMs)) {
+      const fresh = new ChunkBuilder();
+      fresh.addReplayed(copy, this.publishTimeMs);
+      this.builders.push(fresh);
+    }
+    const at = this.next;
+    this.messages++;
+    return at;
   }
 
   /** Closes its chunks behind `head`. Once, and only when there is a message in it. */

@@ -14,6 +14,7 @@ const NOTHING = offset(0);
  * purge ends is still read whole, by whoever asks for an offset behind it; headers stay visible, since dedup needs them.
  */
 export class QueueLog implements Log {
+  private lastCopy = NOTHING;
   private shown: { readonly stored: Head; readonly head: Head } | undefined;
 
   /**
@@ -24,6 +25,16 @@ export class QueueLog implements Log {
     readonly stored: Log,
     private mark: PurgeMark | undefined,
   ) {}
+
+  /** No message behind it is a copy of a dead letter, which one subscriber alone gets; 0: there is none at all. */
+  get copiesThrough(): Offset {
+    return this.lastCopy;
+  }
+
+  /** Dead letters were replayed, or had been before; the last of their copies is here. */
+  copiesReach(last: Offset): void {
+    this.lastCopy = last;
+  }
 
   /** Everything up to it was purged; 0: nothing ever was. */
   get purgedThrough(): Offset {

@@ -5,8 +5,9 @@ import type { Offset, WallMs } from "../core/units.js";
 import type { ChunkRecord } from "../ports/log.js";
 import type { QueueView } from "../ports/telemetry.js";
 import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink } from "./api.js";
-import { listDeadLetters } from "./dead-letter-list.js";
+import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
+import { DeadLetters } from "./dead-letters.js";
 import { DedupIndex } from "./dedup-index.js";
 import { EventIndex } from "./event-index.js";
 import { eventInfos } from "./event-list.js";
@@ -22,6 +23,7 @@ import { QueueLog } from "./queue-log.js";
 import type { QueueParts } from "./queue-parts.js";
 import type { QueueRecord } from "./queue-record.js";
 import { settingsInEffect } from "./queue-settings.js";
+import { Replayer } from "./replayer.js";
 import { SessionOpening } from "./session-opening.js";
 import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
@@ -39,6 +41,8 @@ export class Queue {
   private readonly trimmer: Trimmer;
   private readonly events: EventIndex;
   private readonly purger: Purger;
+  private readonly replayer: Replayer;
+  private readonly deadLetters: DeadLetters;
   private readonly tail: QueueTail;
   /** What holds here: the server's, and what this queue sets itself. */
   private settings: BrokerSettings;
@@ -95,6 +99,21 @@ export class Queue {
     this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
     this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
     this.purger = new Purger(record.name, log, engine.state(record.id), this.subscribers, this.trimmer, () => this.closedBy);
+    this.replayer = new Replayer({
+      ...{ queue: record.name, log, state: engine.state(record.id), turns },
+      publish: (frame, done) => this.publisher.publish(frame, done),
+      driver: (subscriber) => this.subscribers.find(subscriber).then(
+        ({ driver }) => driver,
+        // There is no other reason to refuse than that there is none.
+        () => undefined,
+      ),
+      closedBy: () => this.closedBy,
+    });
+    this.deadLetters = new DeadLetters(
+      this.replayer,
+      async (subscriber) => (await this.subscribers.find(subscriber)).driver,
+      (subscriber) => ({ queue: record.name, subscriber, state: engine.state(record.id), turns }),
+    );
     this.publisher = new Publisher(
       {
         ...{ log, clock, turns, journal, dedup, matches, tally },
@@ -123,6 +142,7 @@ export class Queue {
     }
     const queue = new Queue(record, log, parts, dedup, lastTimeMs);
     await queue.subscribers.load();
+    await queue.replayer.load();
     return queue;
   }
 
@@ -239,10 +259,18 @@ export class Queue {
   }
 
   /** See BrokerApi.listDeadLetters. */
-  async listDeadLetters(name: string, query: DeadLetterQuery): Promise<DeadLetterPage> {
-    const { engine, turns } = this.parts;
-    const { record } = await this.subscribers.find(name);
-    return listDeadLetters({ queue: this.name, subscriber: record.name, state: engine.state(this.id), turns }, query);
+  listDeadLetters(name: string, query: DeadLetterQuery): Promise<DeadLetterPage> {
+    return this.deadLetters.list(name, query);
+  }
+
+  /** See BrokerApi.replayDeadLetters. */
+  replayDeadLetters(name: string, choice: DeadLetterChoice): Promise<ReplayOutcome> {
+    return this.deadLetters.replay(name, choice);
+  }
+
+  /** See BrokerApi.deleteDeadLetters. */
+  deleteDeadLetters(name: string, choice: DeadLetterChoice): Promise<DeletionOutcome> {
+    return this.deadLetters.delete(name, choice);
   }
 
   /** Resolves when everything published and settled so far is durable. */

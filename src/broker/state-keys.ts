@@ -10,10 +10,13 @@ import type { Offset } from "../core/units.js";
  *     a/<subscriber>             when its last client left
  *     d/<subscriber>/<offset>    one dead letter, offset in 16 hexadecimal digits
  *     p                          how far the queue was purged
+ *     r                          how far copies of dead letters reach, and those that are on their way
  */
 const OFFSET_DIGITS = 16;
 
 export const PURGE_KEY = "p";
+
+export const REPLAY_KEY = "r";
 
 export const SUBSCRIBER_PREFIX = "u/";
 

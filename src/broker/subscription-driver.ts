@@ -7,35 +7,21 @@ import type { Fact, SessionSettings } from "../core/subscription/facts.js";
 import type { DeliveryRules, Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
-import type { Clock } from "../ports/clock.js";
-import type { Journal } from "../ports/journal.js";
-import type { State } from "../ports/state.js";
-import type { Turns } from "../ports/turns.js";
+import type { Put } from "../ports/state.js";
 import { BacklogCounter } from "./backlog-counter.js";
 import { Burial } from "./burial.js";
 import { ChunkSource } from "./chunk-source.js";
 import type { LoadedFact } from "./chunk-source.js";
 import { CursorWriter } from "./cursor-writer.js";
+import type { DriverParts } from "./driver-parts.js";
 import type { KeptRecord, DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
 import type { LiveSession, SessionHome } from "./live-session.js";
-import type { QueueLog } from "./queue-log.js";
-import type { Alarm, Scheduler } from "./scheduler.js";
+import type { Alarm } from "./scheduler.js";
 import { tellSession } from "./session-effects.js";
 import { endWith, isGraceful } from "./session-end.js";
 import type { SessionEnd } from "./session-end.js";
+import { deadLetterKey } from "./state-keys.js";
 import { checkEarlierFilters, movedError } from "./subscription-errors.js";
-import type { QueueTail } from "./tail-cache.js";
-
-/** What all subscriptions of one queue share. */
-export interface DriverParts {
-  readonly log: QueueLog;
-  readonly state: State;
-  readonly tail: QueueTail;
-  readonly clock: Clock;
-  readonly scheduler: Scheduler;
-  readonly turns: Turns;
-  readonly journal: Journal;
-}
 
 /** Who keeps the driver. */
 export interface DriverOwner {
@@ -263,6 +249,14 @@ export class SubscriptionDriver implements SessionHome {
     await this.cursor?.flush();
   }
 
+  /**
+   * Takes away dead letters that are there, in one commit with `also`. Resolves when it is durable; with false when the
+   * subscription is over before that is known.
+   */
+  removeLetters(letters: readonly Offset[], also: readonly Put[]): Promise<boolean> {
+    return this.cursor?.removeLetters(letters.map((at) => deadLetterKey(this.name, at)), also) ?? Promise.resolve(false);
+  }
+
   /** Ends every session with this error, then stops for good. What is stored stays. */
   close(error: BrokerError): void {
     for (const session of [...this.sessions.values()]) session.end(endWith(error));
@@ -318,7 +312,7 @@ export class SubscriptionDriver implements SessionHome {
       this.loaded(cached);
       return;
     }
-    this.source.read(from, this.machine.filters, (fact) => {
+    this.source.read(from, this.machine.filters, this.name, (fact) => {
       this.loaded(fact);
     });
   }

@@ -1,5 +1,6 @@
 import type { Chunk } from "../core/chunk.js";
 import type { EventFilter } from "../core/event-filter.js";
+import { isAddressed } from "../core/subscription/loaded-chunks.js";
 import { monotonicMs, offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
@@ -170,6 +171,6 @@ function passable(headers: readonly Chunk[], sleeper: SubscriptionDriver): reado
   const [oldest] = headers;
   const newest = headers[headers.length - 1];
   if (oldest === undefined || newest === undefined) return headers;
-  if (headers.some(({ events }) => events.some((event) => sleeper.filter.matches(event)))) return headers;
-  return [{ ...newest, first: oldest.first, count: newest.last - oldest.first + 1, firstTimeMs: oldest.firstTimeMs, events: [], body: undefined }];
+  if (headers.some((header) => header.events.some((event) => sleeper.filter.matches(event)) || isAddressed(header, sleeper.name))) return headers;
+  return [{ ...newest, first: oldest.first, count: newest.last - oldest.first + 1, firstTimeMs: oldest.firstTimeMs, events: [], addressee: undefined, body: undefined }];
 }

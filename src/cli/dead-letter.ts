@@ -1,7 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import type { DeadLetterFilter, DeadLetterInfo, DeadLetterReason, TidemarkClient } from "../client/index.js";
+import type { Command } from "commander";
+import type { DeadLetterInfo, TidemarkClient } from "../client/index.js";
 import { positiveInteger } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
+import { addLetterFilter, letterFilter, type LetterFlags } from "./dead-letter-filter.js";
+import { addDeadLetterWork } from "./dead-letter-work.js";
 import { CommandFailure } from "./failure.js";
 import { type Listing, writeList } from "./listing.js";
 import { messageFields, payloadLines } from "./message-view.js";
@@ -9,9 +11,7 @@ import type { Output } from "./output.js";
 import { bytesText, countText, timeText } from "./quantity.js";
 import { detailLines } from "./table.js";
 import { printableLine } from "./terminal.js";
-import { timePoint } from "./time-point.js";
 
-const REASONS: Readonly<Record<string, DeadLetterReason>> = { rejected: "REJECTED", "max-attempts": "MAX_ATTEMPTS", "max-deliveries": "MAX_DELIVERIES", expired: "EXPIRED" };
 /** Of the consumer's words, in a table. */
 const DETAIL_COLUMNS = 60;
 
@@ -20,41 +20,30 @@ Examples:
   tidemark dead-letter list orders billing
   tidemark dead-letter list orders billing --event 'order.*' --reason rejected --since 1h
   tidemark dead-letter list orders billing --json | jq .payload
-  tidemark dead-letter show orders billing 42         one, with its headers and its payload`;
+  tidemark dead-letter show orders billing 42         one, with its headers and its payload
+  tidemark dead-letter replay orders billing          deliver them again, to this subscriber alone
+  tidemark dead-letter delete orders billing --offsets 42 --yes`;
 
-interface ListFlags {
-  readonly event?: readonly string[];
-  readonly reason?: readonly string[];
-  readonly offsets?: DeadLetterFilter["offsets"];
-  readonly since?: Date;
-  readonly until?: Date;
-}
-
-/** `tidemark dead-letter`: shows the messages that a subscriber gave up. */
+/** `tidemark dead-letter`: the messages that a subscriber gave up. */
 export function addDeadLetter(program: Command): void {
   const letter = program
     .command("dead-letter")
-    .summary("list and show messages that a subscriber gave up")
-    .description("Look at the dead letters of a subscriber: messages that it rejected, or tried too often.")
+    .summary("list, show, replay and delete messages that a subscriber gave up")
+    .description("Look at the dead letters of a subscriber, messages that it rejected or tried too often; deliver them again, or delete them.")
     .addHelpText("after", EXAMPLES);
-  letter
+  const list = letter
     .command("list")
     .summary("the dead letters of a subscriber, and why they are")
     .description("List the dead letters of a subscriber by offset.")
     .argument("<queue>", "the queue")
-    .argument("<subscriber>", "its name")
-    .option("-e, --event <patterns...>", "only those of events that match one of these")
-    .addOption(new Option("-r, --reason <reasons...>", "only those with one of these reasons").choices(Object.keys(REASONS)))
-    .option("--offsets <runs>", "only those of these offsets: 3,10-20", offsetRuns)
-    .option("--since <time>", "only those that became one since: 10m ago, or 2026-11-24T08:30", timePoint)
-    .option("--until <time>", "only those that became one before", timePoint)
-    .action((queue: string, subscriber: string, flags: ListFlags, command: Command) =>
-      withBroker(command, (client, output) => {
-        // A table has no room for payloads.
-        const filter = { ...filterOf(flags), omitPayload: output.isTerminal };
-        return writeList(output, client.admin.deadLetters(queue, subscriber, filter), LETTERS);
-      }),
-    );
+    .argument("<subscriber>", "its name");
+  addLetterFilter(list).action((queue: string, subscriber: string, flags: LetterFlags, command: Command) =>
+    withBroker(command, (client, output) => {
+      // A table has no room for payloads.
+      const filter = { ...letterFilter(flags), omitPayload: output.isTerminal };
+      return writeList(output, client.admin.deadLetters(queue, subscriber, filter), LETTERS);
+    }),
+  );
   letter
     .command("show")
     .summary("one dead letter, in full")
@@ -65,16 +54,7 @@ export function addDeadLetter(program: Command): void {
     .action((queue: string, subscriber: string, offset: number, _flags: object, command: Command) =>
       withBroker(command, async (client, output) => showLetter(output, await letterAt(client, queue, subscriber, offset))),
     );
-}
-
-function filterOf({ event, reason, offsets, since, until }: ListFlags): DeadLetterFilter {
-  return {
-    ...(event !== undefined && { events: event }),
-    ...(reason !== undefined && { reasons: reason.map((name) => REASONS[name]).filter((known) => known !== undefined) }),
-    ...(offsets !== undefined && { offsets }),
-    ...(since !== undefined && { afterTime: since }),
-    ...(until !== undefined && { beforeTime: until }),
-  };
+  addDeadLetterWork(letter);
 }
 
 async function letterAt(client: TidemarkClient, queue: string, subscriber: string, offset: number): Promise<DeadLetterInfo> {
@@ -148,15 +128,4 @@ function reasonText(reason: string): string {
 
 function shortText(text: string): string {
   return text.length > DETAIL_COLUMNS ? `${text.slice(0, DETAIL_COLUMNS - 1)}…` : text;
-}
-
-/** `3,10-20` as runs of offsets. */
-function offsetRuns(text: string): DeadLetterFilter["offsets"] {
-  return text.split(",").map((run) => {
-    const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(run.trim()) ?? [];
-    const first = Number(from);
-    const last = Number(to);
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 1 || last < first) throw new InvalidArgumentError("It must be offsets and runs of them, from 1: 3,10-20.");
-    return { first, last };
-  });
 }

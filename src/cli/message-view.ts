@@ -15,7 +15,7 @@ const COLUMNS_SHOWN = 1_000;
  * are empty are left out, except the payload.
  */
 export function messageFields(queue: string, message: StoredMessage): object {
-  const { offset, event, payload, messageId, orderingKey, headers, publishTime } = message;
+  const { offset, event, payload, messageId, orderingKey, headers, publishTime, originOffset } = message;
   return {
     queue,
     offset,
@@ -24,6 +24,7 @@ export function messageFields(queue: string, message: StoredMessage): object {
     ...(Object.keys(headers).length > 0 && { headers }),
     ...(messageId !== "" && { message_id: messageId }),
     ...(orderingKey !== "" && { ordering_key: orderingKey }),
+    ...(originOffset !== 0 && { origin_offset: originOffset }),
     ...(publishTime !== undefined && { publish_time: publishTime.toISOString() }),
   };
 }
@@ -60,11 +61,12 @@ export class MessageView {
     return lines;
   }
 
-  private about({ orderingKey, messageId, headers }: StoredMessage): string[] {
+  private about({ orderingKey, messageId, headers, originOffset }: StoredMessage): string[] {
     const { paint } = this;
     const parts: string[] = [];
     if (orderingKey !== "") parts.push(paint("dim", `key ${printableLine(orderingKey)}`));
     if (messageId !== "") parts.push(paint("dim", `id ${printableLine(messageId)}`));
+    if (originOffset !== 0) parts.push(paint("dim", `again, first #${originOffset}`));
     for (const [name, value] of Object.entries(headers)) parts.push(paint("dim", `${printableLine(name)}=${printableLine(value)}`));
     return parts;
   }

@@ -1,6 +1,7 @@
 import type {
   CreateQueueResponse,
   CreateSubscriberResponse,
+  DeleteDeadLettersResponse,
   DeleteQueueResponse,
   DeleteSubscriberResponse,
   DisconnectClientResponse,
@@ -14,13 +15,14 @@ import type {
   ListSubscribersResponse,
   PeekMessagesResponse,
   PurgeQueueResponse,
+  ReplayDeadLettersResponse,
   UpdateQueueResponse,
   UpdateSubscriberResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
 import { type ClientEvent, watchClients, type WatchOptions } from "./client-watch.js";
 import type { Connection } from "./connection.js";
-import { type DeadLetterFilter, type DeadLetterInfo, deadLetterInfo, wireFilter } from "./dead-letter-info.js";
+import { type DeadLetterChoice, type DeadLetterFilter, type DeadLetterInfo, deadLetterInfo, type DeletedLetters, type ReplayedLetters, wireChoice, wireFilter } from "./dead-letter-info.js";
 import { type EventInfo, eventInfo } from "./event-info.js";
 import { pages } from "./pages.js";
 import { peekMessages, type PeekOptions } from "./peek.js";
@@ -251,6 +253,31 @@ export class Admin {
       const response = await unaryCall<ListDeadLettersResponse>(this.connection, this.patienceMs, (done) => this.stub.listDeadLetters(request, done));
       return { entries: response.deadLetters.map(deadLetterInfo), nextPageToken: response.nextPageToken };
     });
+  }
+
+  /**
+   * Delivers dead letters again: each becomes a new message at the end of its queue, for this subscriber alone, with both counts at 1
+   * and `originOffset` set, and is a dead letter no more. When it fails, those before were replayed and the rest stays: repeat
+   * it. Rejects with CHUNK_CORRUPT at one that the broker's disk has lost.
+   *
+   *     await client.admin.replayDeadLetters("orders", "billing", { events: ["order.*"], limit: 100 });
+   */
+  async replayDeadLetters(queue: string, subscriber: string, choice: DeadLetterChoice = {}): Promise<ReplayedLetters> {
+    const request = wireChoice(queue, subscriber, choice);
+    const response = await unaryCall<ReplayDeadLettersResponse>(this.connection, this.patienceMs, (done) => this.stub.replayDeadLetters(request, done));
+    return {
+      replayedCount: safeNumber(response.replayedCount, "replayed_count"),
+      remainingCount: safeNumber(response.remainingCount, "remaining_count"),
+      firstOffset: safeNumber(response.firstOffset, "first_offset"),
+      lastOffset: safeNumber(response.lastOffset, "last_offset"),
+    };
+  }
+
+  /** Deletes dead letters. There is no way back. When it fails, some are deleted: repeat it. */
+  async deleteDeadLetters(queue: string, subscriber: string, choice: DeadLetterChoice = {}): Promise<DeletedLetters> {
+    const request = wireChoice(queue, subscriber, choice);
+    const response = await unaryCall<DeleteDeadLettersResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteDeadLetters(request, done));
+    return { deletedCount: safeNumber(response.deletedCount, "deleted_count"), remainingCount: safeNumber(response.remainingCount, "remaining_count") };
   }
 
   private get stub(): Connection["admin"] {

@@ -1,3 +1,4 @@
+import type { DeleteDeadLettersRequest, ReplayDeadLettersRequest } from "../../generated/tidemark/v1/admin_service.js";
 import { DeadLetterFilter as WireFilter, DeadLetterReason as WireReason } from "../../generated/tidemark/v1/dead_letter.js";
 import type { DeadLetter } from "../../generated/tidemark/v1/dead_letter.js";
 import { Message } from "../../generated/tidemark/v1/message.js";
@@ -22,6 +23,31 @@ export interface DeadLetterFilter {
   readonly beforeTime?: Date;
   /** Leaves payloads out, which are then empty; `payloadBytes` says how large they are. Default: false. */
   readonly omitPayload?: boolean;
+}
+
+/** Which dead letters to replay or to delete. */
+export interface DeadLetterChoice extends Omit<DeadLetterFilter, "omitPayload"> {
+  /** At most this many, by growing offset. Default: no bound. */
+  readonly limit?: number;
+  /** Only count, and change nothing. Default: false. */
+  readonly dryRun?: boolean;
+}
+
+/** What became of dead letters that were to be replayed, or would become of them. */
+export interface ReplayedLetters {
+  readonly replayedCount: number;
+  /** How many more the filter takes, beyond the limit. */
+  readonly remainingCount: number;
+  /** Where the first and the last copy are; 0: there is none. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** What became of dead letters that were to be deleted, or would become of them. */
+export interface DeletedLetters {
+  readonly deletedCount: number;
+  /** How many more the filter takes, beyond the limit. */
+  readonly remainingCount: number;
 }
 
 /** A message that a subscriber gave up. */
@@ -61,6 +87,11 @@ export function deadLetterInfo(letter: DeadLetter): DeadLetterInfo {
     deadLetterTime: deadLetterTime === undefined ? undefined : timestampToDate(deadLetterTime),
     payloadBytes: safeNumber(letter.payloadBytes, "payload_bytes"),
   };
+}
+
+/** A choice as it goes out. */
+export function wireChoice(queue: string, subscriber: string, { limit = 0, dryRun = false, ...filter }: DeadLetterChoice): ReplayDeadLettersRequest & DeleteDeadLettersRequest {
+  return { queue, subscriber, filter: wireFilter(filter), limit, dryRun };
 }
 
 /** A filter as it goes out. */

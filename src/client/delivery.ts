@@ -1,4 +1,4 @@
-import { messageField, messageHeaders, messagePublishTime, messageText, TAG } from "./message-bytes.js";
+import { messageField, messageHeaders, messageOriginOffset, messagePublishTime, messageText, TAG } from "./message-bytes.js";
 
 /** What becomes of a delivery. */
 export type Verdict =
@@ -81,6 +81,11 @@ export class Delivery {
   /** Undefined if the broker did not say. */
   get publishTime(): Date | undefined {
     return messagePublishTime(this.batch.bytes, this.start, this.end);
+  }
+
+  /** Of a copy of a dead letter that was replayed: where it was first published. 0 of any other message. */
+  get originOffset(): number {
+    return messageOriginOffset(this.batch.bytes, this.start, this.end);
   }
 
   /** 1, and one more for each `retry` before. */

@@ -25,6 +25,7 @@ export function heartbeatEvent(frame: Heartbeat): SubscriptionEvent {
     headOffset: safeNumber(frame.headOffset, "head_offset"),
     committedOffset: safeNumber(frame.committedOffset, "committed_offset"),
     backlogCount: safeNumber(frame.backlogCount, "backlog_count"),
+    deadLetterCount: safeNumber(frame.deadLetterCount, "dead_letter_count"),
     waitingFor: enumName(WaitingFor, frame.waitingFor),
   };
 }

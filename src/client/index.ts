@@ -2,7 +2,7 @@ export type { Admin, PurgedQueue, PurgeOptions, QueueOptions } from "./admin.js"
 export type { ClientInfo } from "./client-info.js";
 export type { ClientEvent, WatchOptions } from "./client-watch.js";
 export { connect, type ConnectOptions, type TidemarkClient } from "./client.js";
-export type { DeadLetterFilter, DeadLetterInfo, DeadLetterReason } from "./dead-letter-info.js";
+export type { DeadLetterChoice, DeadLetterFilter, DeadLetterInfo, DeadLetterReason, DeletedLetters, ReplayedLetters } from "./dead-letter-info.js";
 export type { Delivery, Verdict } from "./delivery.js";
 export type { EventInfo } from "./event-info.js";
 export type { OutgoingMessage } from "./outgoing-message.js";

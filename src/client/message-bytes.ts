@@ -2,6 +2,7 @@
  * One message of a Deliveries frame, read field by field from the bytes that came. `isPlainMessage` has to have passed them:
  * everything else here relies on it. Of a field that is there twice, the last one counts.
  */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../generated/google/protobuf/timestamp.js";
 import { safeNumber } from "./safe-number.js";
 import { timestampToDate } from "./wire-time.js";
@@ -79,6 +80,12 @@ export function messagePublishTime(bytes: Buffer, start: number, end: number): D
   return at === undefined ? undefined : timestampToDate(Timestamp.decode(bytes.subarray(behindVarint(bytes, at), behindBytes(bytes, at))));
 }
 
+/** 0 when there is none; one that is no safe integer is refused. */
+export function messageOriginOffset(bytes: Buffer, start: number, end: number): number {
+  const at = lastField(bytes, start, end, TAG_ORIGIN_OFFSET);
+  return at === undefined ? 0 : safeNumber(new BinaryReader(bytes.subarray(at, end)).uint64() as bigint, "origin_offset");
+}
+
 /** The place behind a length and as many bytes; Infinity when that is no sensible length. */
 export function behindBytes(bytes: Buffer, at: number): number {
   return behindVarint(bytes, at) + lengthAt(bytes, at);
@@ -105,7 +112,7 @@ export function lengthAt(bytes: Buffer, at: number): number {
   return Infinity;
 }
 
-/** Where the length of the last field with this tag stands. */
+/** Where the content of the last field with this tag stands, or the length before it. */
 function lastField(bytes: Buffer, start: number, end: number, tag: number): number | undefined {
   let found: number | undefined;
   for (let at = start; at < end; at = behindField(bytes, at)) if (bytes[at] === tag) found = at + 1;

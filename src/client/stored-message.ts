@@ -16,10 +16,12 @@ export interface StoredMessage {
   readonly orderingKey: string;
   /** Undefined if the broker did not say. */
   readonly publishTime: Date | undefined;
+  /** Of a copy of a dead letter, which is for one subscriber alone: where it was first published. 0 of any other message. */
+  readonly originOffset: number;
 }
 
 export function storedMessage(message: Message): StoredMessage {
-  const { event, payload, headers, messageId, orderingKey, publishTime } = message;
+  const { event, payload, headers, messageId, orderingKey, publishTime, originOffset } = message;
   return {
     offset: safeNumber(message.offset, "offset"),
     event,
@@ -28,5 +30,6 @@ export function storedMessage(message: Message): StoredMessage {
     messageId,
     orderingKey,
     publishTime: publishTime === undefined ? undefined : timestampToDate(publishTime),
+    originOffset: safeNumber(originOffset, "origin_offset"),
   };
 }

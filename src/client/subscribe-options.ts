@@ -99,6 +99,7 @@ export type SubscriptionEvent =
       readonly headOffset: number;
       readonly committedOffset: number;
       readonly backlogCount: number;
+      readonly deadLetterCount: number;
       /** Why nothing comes, such as "NOTHING_NEW" or "FLOW"; "UNRECOGNIZED" for a reason newer than this client. */
       readonly waitingFor: string;
     }

@@ -1,3 +1,4 @@
+import type { Chunk } from "./chunk.js";
 import { sealChunk } from "./chunk-codec.js";
 import type { SealedChunk } from "./chunk-codec.js";
 import type { EncodedMessages } from "./encoded-messages.js";
@@ -5,6 +6,8 @@ import { laneHash } from "./hash.js";
 import { LIMITS } from "./limits.js";
 import { patchOffset, publishTimeField, storedFieldsBytes, storedMessageBytes, writeFields, writeMessage } from "./message-codec.js";
 import type { NewMessage } from "./message.js";
+import { encodeReplayed } from "./replayed-message.js";
+import type { ReplayedMessage } from "./replayed-message.js";
 import { offset, wallMs } from "./units.js";
 import type { Offset, WallMs } from "./units.js";
 
@@ -38,6 +41,8 @@ export class ChunkBuilder {
   private messageIdHash: BigUint64Array | undefined;
   private fingerprint: BigUint64Array | undefined;
   private joined: Uint8Array | undefined;
+  /** Of replayed messages alone, by row. */
+  private readonly replayed = new Map<number, ReplayedMessage>();
   private readonly events = new Map<string, number>();
 
   /** Messages so far. */
@@ -67,6 +72,18 @@ export class ChunkBuilder {
       this.fingerprint[row] = facts.fingerprint;
     }
     if (facts.joinsPrevious) this.join(row);
+    return true;
+  }
+
+  /** As `add`, for a message that is replayed. It is never deduplicated. */
+  addReplayed(copy: ReplayedMessage, publishTimeMs: WallMs): boolean {
+    const stored = encodeReplayed(copy, publishTimeMs);
+    if (!this.takes(stored.length)) return false;
+    const { event, orderingKey } = copy.message;
+    const row = this.addRow(stored.length, this.indexOf(event), publishTimeMs);
+    stored.copy(this.body, this.bodyBytes - stored.length);
+    if (orderingKey !== "") this.setLane(row, laneHash(orderingKey));
+    this.replayed.set(row, copy);
     return true;
   }
 
@@ -126,7 +143,7 @@ export class ChunkBuilder {
         messageIdHash: this.messageIdHash?.subarray(0, count),
         fingerprint: this.fingerprint?.subarray(0, count),
         expireTimeMs: undefined,
-        addressee: undefined,
+        ...this.replayedColumns(),
         joined: this.joined?.subarray(0, Math.ceil(count / 8)),
         body: undefined,
       },
@@ -159,6 +176,15 @@ export class ChunkBuilder {
   private join(row: number): void {
     this.joined ??= new Uint8Array(this.ends.length / 8);
     this.joined[row >> 3] = (this.joined[row >> 3] ?? 0) | (1 << (row & 7));
+  }
+
+  private replayedColumns(): Pick<Chunk, "addressee" | "originOffset"> {
+    const { replayed } = this;
+    if (replayed.size === 0) return { addressee: undefined };
+    return {
+      addressee: Array.from({ length: this.rows }, (_, row) => replayed.get(row)?.addressee ?? ""),
+      originOffset: Float64Array.from({ length: this.rows }, (_, row) => replayed.get(row)?.originOffset ?? 0),
+    };
   }
 
   private indexOf(event: string): number {

@@ -11,7 +11,9 @@
  *        32 <varint length> …            6 ordering_key     left out when empty
  *        3A <varint length> …            7 publish_time     08 seconds 10 nanos
  *
- * Fields 8 (expire_time) and 9 (origin_offset) are read where they occur; no publisher can set them.
+ *        48 <varint>                     9 origin_offset    only of a copy that was replayed: replayed-message.ts
+ *
+ * Field 8 (expire_time) is read where it occurs; no publisher can set it.
  */
 import { BrokerError } from "./errors.js";
 import { LIMITS } from "./limits.js";
@@ -29,7 +31,8 @@ const TAG_MESSAGE_ID = 0x2a;
 const TAG_ORDERING_KEY = 0x32;
 const TAG_PUBLISH_TIME = 0x3a;
 const TAG_EXPIRE_TIME = 0x42;
-const TAG_ORIGIN_OFFSET = 0x48;
+/** Of field 9, a varint. */
+export const ORIGIN_OFFSET_TAG = 0x48;
 const TAG_HEADER_KEY = 0x0a;
 const TAG_HEADER_VALUE = 0x12;
 const TAG_SECONDS = 0x08;
@@ -161,7 +164,7 @@ export function decodeMessage(source: Buffer, start = 0): StoredMessage {
     else if (tag === TAG_ORDERING_KEY) orderingKey = reader.text();
     else if (tag === TAG_PUBLISH_TIME) publishTimeMs = readTimestamp(reader.nested());
     else if (tag === TAG_EXPIRE_TIME) expireTimeMs = readTimestamp(reader.nested());
-    else if (tag === TAG_ORIGIN_OFFSET) originOffset = reader.varint();
+    else if (tag === ORIGIN_OFFSET_TAG) originOffset = reader.varint();
     else reader.skip(tag);
   }
   return {

@@ -1,9 +1,17 @@
-import { ListDeadLettersRequest, ListDeadLettersResponse } from "../../generated/tidemark/v1/admin_service.js";
+import {
+  DeleteDeadLettersRequest,
+  DeleteDeadLettersResponse,
+  ListDeadLettersRequest,
+  ListDeadLettersResponse,
+  ReplayDeadLettersRequest,
+  ReplayDeadLettersResponse,
+} from "../../generated/tidemark/v1/admin_service.js";
 import { DeadLetterReason as WireReason } from "../../generated/tidemark/v1/dead_letter.js";
 import type { DeadLetter } from "../../generated/tidemark/v1/dead_letter.js";
 import { Message } from "../../generated/tidemark/v1/message.js";
 import { Deliveries } from "../../generated/tidemark/v1/subscribe.js";
 import type { BrokerApi } from "../broker/api.js";
+import type { DeadLetterChoice } from "../broker/dead-letter-api.js";
 import type { DeadLetterReason } from "../broker/dead-letter-filter.js";
 import type { DeadLetterInfo } from "../broker/dead-letter-list.js";
 import { checkName } from "../core/names.js";
@@ -39,6 +47,27 @@ export class DeadLetterCalls {
     const deadLetters = letters.map((letter) => deadLetterResource(queue, subscriber, letter, omitPayload, textView));
     return encodeMessage(ListDeadLettersResponse, { deadLetters, nextPageToken: next === undefined ? "" : pageToken(scope, String(next)) });
   }
+
+  async replayDeadLetters(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(ReplayDeadLettersRequest, "ReplayDeadLettersRequest", bytes);
+    const outcome = await this.broker.replayDeadLetters(checkName("queue", request.queue), checkName("subscriber", request.subscriber), choiceOf(request));
+    return encodeMessage(ReplayDeadLettersResponse, {
+      replayedCount: BigInt(outcome.replayedCount),
+      remainingCount: BigInt(outcome.remainingCount),
+      firstOffset: BigInt(outcome.firstOffset),
+      lastOffset: BigInt(outcome.lastOffset),
+    });
+  }
+
+  async deleteDeadLetters(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(DeleteDeadLettersRequest, "DeleteDeadLettersRequest", bytes);
+    const outcome = await this.broker.deleteDeadLetters(checkName("queue", request.queue), checkName("subscriber", request.subscriber), choiceOf(request));
+    return encodeMessage(DeleteDeadLettersResponse, { deletedCount: BigInt(outcome.deletedCount), remainingCount: BigInt(outcome.remainingCount) });
+  }
+}
+
+function choiceOf({ filter, limit, dryRun }: ReplayDeadLettersRequest | DeleteDeadLettersRequest): DeadLetterChoice {
+  return { filter: deadLetterFilter("filter", filter), limit: limit === 0 ? Infinity : limit, dryRun };
 }
 
 function offsetInToken(key: string, token: string): Offset {

@@ -67,6 +67,8 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     listEvents: unary(journal, "ListEvents", (request) => messages.listEvents(request)),
     peekMessages: unary(journal, "PeekMessages", (request) => messages.peekMessages(request)),
     listDeadLetters: unary(journal, "ListDeadLetters", (request) => deadLetters.listDeadLetters(request)),
+    replayDeadLetters: unary(journal, "ReplayDeadLetters", (request) => deadLetters.replayDeadLetters(request)),
+    deleteDeadLetters: unary(journal, "DeleteDeadLetters", (request) => deadLetters.deleteDeadLetters(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }

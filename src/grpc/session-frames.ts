@@ -115,6 +115,7 @@ export class SessionFrames implements SessionSink {
         committedOffset: BigInt(facts.committedOffset),
         inFlightCount: BigInt(facts.inFlightCount),
         backlogCount: BigInt(facts.backlogCount),
+        deadLetterCount: BigInt(facts.deadLetterCount),
         waitingFor: facts.waitingFor === undefined ? WaitingFor.UNSPECIFIED : WAITING_FOR[facts.waitingFor],
       },
     });

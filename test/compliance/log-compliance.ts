@@ -1,6 +1,7 @@
 import { expect } from "chai";
+import { ChunkBuilder } from "../../src/core/chunk-builder.js";
 import { decodeMessage } from "../../src/core/message-codec.js";
-import { offset } from "../../src/core/units.js";
+import { offset, wallMs } from "../../src/core/units.js";
 import type { Engine } from "../../src/ports/engine.js";
 import { LogConflict } from "../../src/ports/log.js";
 import { chunkAfter, chunksAfter } from "../support/chunks.js";
@@ -39,6 +40,17 @@ export function describeLog(engine: () => Engine): void {
     expect(chunk?.body?.equals(body)).to.equal(true);
     expect(decodeMessage(body, chunk?.ends[0])).to.deep.include({ offset: 2, event: "b" });
     expect(log.head().next).to.equal(3);
+  });
+
+  it("keeps for whom a replayed message is, and where it was first published", async () => {
+    const log = await engine().openLog("q");
+    const builder = new ChunkBuilder();
+    builder.addReplayed({ message: newMessage({ payload: Buffer.from("again") }), addressee: "billing", originOffset: offset(7) }, wallMs(1_764_000_000_000));
+    await log.append([builder.seal(offset(1), 0, 0)], offset(1));
+    const [header] = await log.headers(offset(1), 1);
+    expect(header).to.deep.include({ addressee: ["billing"], originOffset: Float64Array.of(7) });
+    const [chunk] = await log.read(offset(1), EVERYTHING);
+    expect(decodeMessage(chunk?.body ?? Buffer.alloc(0))).to.deep.include({ offset: 1, originOffset: 7, payload: Buffer.from("again") });
   });
 
   it("keeps several chunks of one append together", async () => {

@@ -16,6 +16,8 @@ export interface ReceivedMessage {
   readonly event: string;
   readonly payload: Buffer;
   readonly headers: Readonly<Record<string, string>>;
+  readonly messageId: string;
+  readonly originOffset: bigint;
   readonly batchId: bigint;
   readonly attempt: number;
   readonly deliveryCount: number;
@@ -103,8 +105,8 @@ export class SubscribeStream {
     const { frame } = response;
     if (frame?.$case === "deliveries") {
       const { messages, batchId, attempt, deliveryCount, cause } = frame.value;
-      for (const { offset, event, payload, headers } of messages) {
-        this.messages.push({ offset, event, payload: Buffer.from(payload), headers, batchId, attempt, deliveryCount, cause });
+      for (const { offset, event, payload, headers, messageId, originOffset } of messages) {
+        this.messages.push({ offset, event, payload: Buffer.from(payload), headers, messageId, originOffset, batchId, attempt, deliveryCount, cause });
       }
     } else if (frame !== undefined) {
       this.frames.push(frame);

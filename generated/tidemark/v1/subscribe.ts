@@ -800,6 +800,8 @@ export interface Heartbeat {
   backlogCount: bigint;
   /** Why nothing comes. */
   waitingFor: WaitingFor;
+  /** Dead letters of this subscriber. */
+  deadLetterCount: bigint;
 }
 
 /** The session is open: who it is, and what holds for it. Effective values, after defaults and limits. */
@@ -3289,7 +3291,14 @@ export const SettleResult: MessageFns<SettleResult> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { headOffset: 0n, committedOffset: 0n, inFlightCount: 0n, backlogCount: 0n, waitingFor: 0 };
+  return {
+    headOffset: 0n,
+    committedOffset: 0n,
+    inFlightCount: 0n,
+    backlogCount: 0n,
+    waitingFor: 0,
+    deadLetterCount: 0n,
+  };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -3320,6 +3329,12 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.waitingFor !== 0) {
       writer.uint32(40).int32(message.waitingFor);
+    }
+    if (message.deadLetterCount !== 0n) {
+      if (BigInt.asUintN(64, message.deadLetterCount) !== message.deadLetterCount) {
+        throw new globalThis.Error("value provided for field message.deadLetterCount of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.deadLetterCount);
     }
     return writer;
   },
@@ -3377,6 +3392,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.waitingFor = reader.int32() as any;
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.deadLetterCount = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3416,6 +3439,11 @@ export const Heartbeat: MessageFns<Heartbeat> = {
         : isSet(object.waiting_for)
         ? waitingForFromJSON(object.waiting_for)
         : 0,
+      deadLetterCount: isSet(object.deadLetterCount)
+        ? BigInt(object.deadLetterCount)
+        : isSet(object.dead_letter_count)
+        ? BigInt(object.dead_letter_count)
+        : 0n,
     };
   },
 
@@ -3435,6 +3463,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.waitingFor !== 0) {
       obj.waitingFor = waitingForToJSON(message.waitingFor);
+    }
+    if (message.deadLetterCount !== 0n) {
+      obj.deadLetterCount = message.deadLetterCount.toString();
     }
     return obj;
   },
@@ -3457,6 +3488,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
       ? BigInt(object.backlogCount)
       : 0n;
     message.waitingFor = object.waitingFor ?? 0;
+    message.deadLetterCount = (object.deadLetterCount !== undefined && object.deadLetterCount !== null)
+      ? BigInt(object.deadLetterCount)
+      : 0n;
     return message;
   },
 };

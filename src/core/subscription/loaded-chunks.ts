@@ -4,6 +4,11 @@ import type { FilterHistory } from "./filter-history.js";
 
 const NOTHING = new Uint8Array(0);
 
+/** Whether a message of a chunk was replayed for this subscriber, which takes it whatever it filters. */
+export function isAddressed({ addressee }: Chunk, subscriber: string): boolean {
+  return addressee?.includes(subscriber) ?? false;
+}
+
 /** A chunk at hand, and what of it the subscription takes. */
 export class LoadedChunk {
   /** By index into the chunk's dictionary: 1 where the filter takes the event. */
@@ -17,9 +22,9 @@ export class LoadedChunk {
       last: through - chunk.first,
       taken: Uint8Array.from(chunk.events, (event) => (filter.matches(event) ? 1 : 0)),
     }));
-    this.takesNothing = !stretches.some(({ taken }) => taken.includes(1));
     this.earlier = stretches.slice(0, -1);
     this.taken = stretches[stretches.length - 1]?.taken ?? NOTHING;
+    this.takesNothing = chunk.addressee === undefined ? !stretches.some(({ taken }) => taken.includes(1)) : chunk.addressee.every((_, index) => !this.takes(index));
   }
 
   /** True when its messages can be handed out, or there is nothing in it to hand out. */
@@ -27,12 +32,12 @@ export class LoadedChunk {
     return this.takesNothing || this.chunk.body !== undefined;
   }
 
-  /** Whether message `index` is for this subscriber. A replayed message is for its addressee alone. */
+  /** Whether message `index` is for this subscriber. A replayed message is for its addressee alone, whatever that filters by now. */
   takes(index: number): boolean {
-    const taken = this.earlier.length === 0 ? this.taken : (this.earlier.find(({ last }) => index <= last)?.taken ?? this.taken);
-    if (taken[this.chunk.eventIndex[index] ?? 0] !== 1) return false;
     const addressee = this.chunk.addressee?.[index];
-    return addressee === undefined || addressee === "" || addressee === this.subscriber;
+    if (addressee !== undefined && addressee !== "") return addressee === this.subscriber;
+    const taken = this.earlier.length === 0 ? this.taken : (this.earlier.find(({ last }) => index <= last)?.taken ?? this.taken);
+    return taken[this.chunk.eventIndex[index] ?? 0] === 1;
   }
 
   /** The first index from `from` on that is for this subscriber; `count` when there is none. */

@@ -48,14 +48,14 @@ export class Losses {
 
   /**
    * What is not in flight of `first..last` can never be read again; whoever is there is told.
-   * @param matchingAhead how many of those from `next` on the filter takes, if that is known
+   * @param matchingAhead how many of those from `next` on are for this subscriber, if that is known
    */
   lose(first: Offset, last: Offset, effects: Effect[], matchingAhead?: number): void {
     const { state } = this;
     if (last < first) return;
     const dropped = this.order.drop(first, last);
     const ahead = offset(Math.max(first, state.next));
-    const aheadCount = ahead > last ? 0 : state.filters.current.takesEverything ? last - ahead + 1 : matchingAhead;
+    const aheadCount = ahead > last ? 0 : (matchingAhead ?? (state.filters.current.takesEverything ? last - ahead + 1 : undefined));
     // What its client had finished is no loss.
     const doneCount = state.done.within(first, last).reduce((sum, run) => sum + run.last - run.first + 1, 0);
     if (last >= ahead) {

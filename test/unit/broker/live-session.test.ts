@@ -41,7 +41,7 @@ describe("A session", () => {
     bench.clock.advance(1_999);
     expect(heard.heartbeats).to.have.length(0);
     bench.clock.advance(1);
-    expect(heard.heartbeats).to.deep.equal([{ headOffset: 0, committedOffset: 0, inFlightCount: 0, backlogCount: 0, waitingFor: "NOTHING_NEW" }]);
+    expect(heard.heartbeats).to.deep.equal([{ headOffset: 0, committedOffset: 0, inFlightCount: 0, backlogCount: 0, deadLetterCount: 0, waitingFor: "NOTHING_NEW" }]);
     bench.clock.advance(4_000);
     expect(heard.heartbeats).to.have.length(3);
   });

@@ -14,6 +14,7 @@ function delivery(fields: Partial<Delivery> = {}): Delivery {
     messageId: "",
     orderingKey: "",
     publishTime: new Date(2026, 10, 23, 9, 5, 7, 250),
+    originOffset: 0,
     attempt: 1,
     deliveryCount: 1,
     cause: "NEW",

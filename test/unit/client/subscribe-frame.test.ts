@@ -131,8 +131,15 @@ describe("a frame of a Subscribe stream", () => {
     expect(() => read(bytes)).to.throw("offset 9007199254740992 is beyond 9007199254740991");
   });
 
+  it("says of a replayed message where it was first published", () => {
+    const origins = [0n, 1n, 127n, 128n, 2n ** 32n, BigInt(Number.MAX_SAFE_INTEGER)];
+    const { frame } = readSubscribeFrame(encodedDeliveries(Deliveries.fromPartial({ messages: origins.map((originOffset, i) => ({ offset: BigInt(i + 1), event: "a", originOffset })) })));
+    if (frame?.$case !== "deliveries") throw new Error("no deliveries");
+    expect(new HeldBatch(session, frame.value).deliveries.map(({ originOffset }) => BigInt(originOffset))).to.deep.equal(origins);
+  });
+
   it("of another kind is what the generated code makes of it", () => {
-    const heartbeat = encoded({ $case: "heartbeat", value: { headOffset: 9n, committedOffset: 3n, inFlightCount: 1n, backlogCount: 6n, waitingFor: WaitingFor.FLOW } });
+    const heartbeat = encoded({ $case: "heartbeat", value: { headOffset: 9n, committedOffset: 3n, inFlightCount: 1n, backlogCount: 6n, deadLetterCount: 0n, waitingFor: WaitingFor.FLOW } });
     expect(readSubscribeFrame(heartbeat).frame).to.deep.equal(generated(heartbeat));
     expect(readSubscribeFrame(Buffer.alloc(0)).frame).to.equal(undefined);
   });

@@ -144,7 +144,7 @@ describe("subscription", () => {
   it("passes over frames, enum values and causes that it does not know", async () => {
     const strange = deliveries(1, [1]);
     if (strange.frame?.$case === "deliveries") strange.frame.value.cause = 77 as never;
-    script({ frame: undefined }, strange, { frame: { $case: "heartbeat", value: { headOffset: 1n, committedOffset: 0n, inFlightCount: 1n, backlogCount: 0n, waitingFor: 55 as never } } });
+    script({ frame: undefined }, strange, { frame: { $case: "heartbeat", value: { headOffset: 1n, committedOffset: 0n, inFlightCount: 1n, backlogCount: 0n, deadLetterCount: 0n, waitingFor: 55 as never } } });
     const [delivery] = await take(client.subscribe("orders", { onEvent }), 1);
     expect(delivery!.cause).to.equal("UNRECOGNIZED");
     await until(() => types().includes("heartbeat"), "a heartbeat");

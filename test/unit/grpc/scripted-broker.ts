@@ -1,4 +1,5 @@
 import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink } from "../../../src/broker/api.js";
+import type { DeletionOutcome, ReplayOutcome } from "../../../src/broker/dead-letter-api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
@@ -145,6 +146,14 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   listDeadLetters(): Promise<DeadLetterPage> {
+    return unscripted();
+  }
+
+  replayDeadLetters(): Promise<ReplayOutcome> {
+    return unscripted();
+  }
+
+  deleteDeadLetters(): Promise<DeletionOutcome> {
     return unscripted();
   }
 

@@ -117,7 +117,7 @@ describe("Subscribe", () => {
     const { sink } = await session();
     sink.deliver(BATCH, stored(3), 5);
     sink.result([4n, 2n ** 64n - 1n], [{ requestId: 4n, range: { first: offset(1), last: offset(2), batchId: 3 }, code: "LEASE_LOST" }], offset(9));
-    sink.heartbeat({ headOffset: offset(3), committedOffset: offset(2), inFlightCount: 1, backlogCount: 0, waitingFor: "FLOW" });
+    sink.heartbeat({ headOffset: offset(3), committedOffset: offset(2), inFlightCount: 1, backlogCount: 0, deadLetterCount: 7, waitingFor: "FLOW" });
     sink.gap(offset(1), offset(4), 2);
     sink.notice("CAUGHT_UP", "words", { first: offset(1), last: offset(1) });
     sink.goingAway(2_500, 1_000, "stop");
