@@ -135,7 +135,7 @@ describe("a frame of a Subscribe stream", () => {
     const origins = [0n, 1n, 127n, 128n, 2n ** 32n, BigInt(Number.MAX_SAFE_INTEGER)];
     const { frame } = readSubscribeFrame(encodedDeliveries(Deliveries.fromPartial({ messages: origins.map((originOffset, i) => ({ offset: BigInt(i + 1), event: "a", originOffset })) })));
     if (frame?.$case !== "deliveries") throw new Error("no deliveries");
-    expect(new HeldBatch(session, frame.value).deliveries.map(({ originOffset }) => BigInt(originOffset))).to.deep.equal(origins);
+    expect(new HeldBatch(session, frame.value).deliveries().map(({ originOffset }) => BigInt(originOffset))).to.deep.equal(origins);
   });
 
   it("of another kind is what the generated code makes of it", () => {
