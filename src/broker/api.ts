@@ -20,6 +20,7 @@ import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
 import type { DeadLetterApi, Replay } from "./dead-letter-api.js";
 import type { EventInfo } from "./event-list.js";
+import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
 import type { LeaveReason, LossReason } from "./session-end.js";
@@ -79,6 +80,9 @@ export interface BrokerApi extends DeadLetterApi {
    * @returns the session as it was last
    */
   disconnectClient(session: SessionId, reason: string): ClientInfo;
+  /** Where a message stands with a subscriber, or with every durable one, sorted by name, up to LIMITS.explanationsMax. */
+  explainMessage(queue: string, at: Offset, subscriber: string | undefined): Promise<readonly MessageExplanation[]>;
+  explainSubscriber(queue: string, subscriber: string): Promise<SubscriberExplanation>;
   /** Sorted by name, those that sort after `after`. */
   listEvents(queue: string, after: string | undefined, limit: number): Promise<readonly EventInfo[]>;
   /** Looks at messages; nothing is leased or settled. Rejects with BEYOND_HEAD or CHUNK_CORRUPT. */

@@ -1,7 +1,7 @@
 import { BrokerError } from "../core/errors.js";
 import type { OpenSession, SessionId } from "../core/session.js";
 import { monotonicMs } from "../core/units.js";
-import type { WallMs } from "../core/units.js";
+import type { Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
 import type { Durability, Engine } from "../ports/engine.js";
 import type { Journal } from "../ports/journal.js";
@@ -13,6 +13,7 @@ import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
+import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
@@ -195,6 +196,14 @@ export class Broker implements BrokerApi, BrokerView {
     found.end({ reason: "DISCONNECTED", detail: reason, error });
     this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
     return last;
+  }
+
+  async explainMessage(queue: string, at: Offset, subscriber: string | undefined): Promise<readonly MessageExplanation[]> {
+    return (await this.existing(queue)).explainMessage(at, subscriber);
+  }
+
+  async explainSubscriber(queue: string, subscriber: string): Promise<SubscriberExplanation> {
+    return (await this.existing(queue)).explainSubscriber(subscriber);
   }
 
   async listEvents(queue: string, after: string | undefined, limit: number): Promise<readonly EventInfo[]> {

@@ -1,4 +1,5 @@
 import type { BrokerError } from "../core/errors.js";
+import { LIMITS } from "../core/limits.js";
 import type { OpenSession } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
@@ -13,6 +14,8 @@ import { EventIndex } from "./event-index.js";
 import { eventInfos } from "./event-list.js";
 import type { EventInfo } from "./event-list.js";
 import { EventMatches } from "./event-matches.js";
+import { Explainer } from "./explainer.js";
+import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
 import { firstSince, readHeaders } from "./log-headers.js";
 import { peek } from "./peek.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
@@ -43,6 +46,7 @@ export class Queue {
   private readonly purger: Purger;
   private readonly replayer: Replayer;
   private readonly deadLetters: DeadLetters;
+  private readonly explainer: Explainer;
   private readonly tail: QueueTail;
   /** What holds here: the server's, and what this queue sets itself. */
   private settings: BrokerSettings;
@@ -98,6 +102,7 @@ export class Queue {
     };
     this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
     this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
+    this.explainer = new Explainer({ log, state: engine.state(record.id), turns, clock, peerOf: (session) => parts.clients.find(session)?.info().peer });
     this.purger = new Purger(record.name, log, engine.state(record.id), this.subscribers, this.trimmer, () => this.closedBy);
     this.replayer = new Replayer({
       ...{ queue: record.name, log, state: engine.state(record.id), turns },
@@ -243,13 +248,24 @@ export class Queue {
     await this.subscribers.delete(name);
   }
 
+  /** See BrokerApi.explainMessage. */
+  async explainMessage(at: Offset, name: string | undefined): Promise<readonly MessageExplanation[]> {
+    const subscribers = name === undefined ? this.subscribers.list(undefined, LIMITS.explanationsMax) : [await this.subscribers.find(name)];
+    return this.explainer.message(at, subscribers);
+  }
+
+  /** See BrokerApi.explainSubscriber. */
+  async explainSubscriber(name: string): Promise<SubscriberExplanation> {
+    return this.explainer.subscriber(await this.subscribers.find(name));
+  }
+
   /** See BrokerApi.listEvents. */
   async listEvents(after: string | undefined, limit: number): Promise<readonly EventInfo[]> {
     const counts = await this.events.current().catch((error: unknown) => {
       throw this.closedBy ?? error;
     });
     const found = counts.list(after, limit);
-    const takers = this.subscribers.list(undefined, Number.MAX_SAFE_INTEGER).map(({ record, driver }) => ({ name: record.name, filter: driver.filter }));
+    const takers = this.subscribers.list(undefined, Number.MAX_SAFE_INTEGER).map(({ record, driver }) => ({ name: record.name, filter: driver.filters.current }));
     return eventInfos(found, takers, this.parts.turns);
   }
 
@@ -291,7 +307,7 @@ export class Queue {
   }
 
   private infoOf(known: DurableSubscriber): Promise<SubscriberInfo> {
-    return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record), this.subscribers.expiry);
+    return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record), this.subscribers.expiry, this.explainer);
   }
 
   /** The oldest message that is there for readers. */

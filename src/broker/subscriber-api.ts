@@ -49,6 +49,8 @@ export interface SubscriberInfo {
   readonly settings: BrokerSettings;
   /** Undefined: it is not paused. */
   readonly pause: Pause | undefined;
+  /** When the oldest message that it has not settled was published, as far as the batch tells that it was stored with; undefined: there is none. */
+  readonly oldestUnsettledTimeMs: WallMs | undefined;
   /** When its last client left; undefined while one is connected, or when it never had one. */
   readonly lastClientTimeMs: WallMs | undefined;
   /** When it is deleted if no client comes; undefined: it is not. */

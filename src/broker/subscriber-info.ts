@@ -1,3 +1,4 @@
+import type { Explainer } from "./explainer.js";
 import type { BrokerSettings } from "./settings.js";
 import type { SubscriberInfo } from "./subscriber-api.js";
 import type { SubscriberExpiry } from "./subscriber-expiry.js";
@@ -7,8 +8,9 @@ import type { DurableSubscriber } from "./subscribers-parts.js";
  * A subscriber as it is now, its backlog counted to the head.
  * @param settings what holds for it
  */
-export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings, expiry: SubscriberExpiry): Promise<SubscriberInfo> {
+export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings, expiry: SubscriberExpiry, explainer: Explainer): Promise<SubscriberInfo> {
   const backlogCount = await driver.countBacklog();
+  const oldest = await explainer.oldest({ record, driver });
   const { committedOffset, inFlight, waitingRetry, blockedLanes, pause } = driver.counts();
   const { name, start, createTimeMs, own } = record;
   return {
@@ -20,6 +22,7 @@ export async function subscriberInfo(queue: string, { record, driver }: DurableS
     clientCount: driver.sessionCount,
     blockedLaneCount: blockedLanes,
     lastClientTimeMs: expiry.lastClientTimeMs(name),
+    oldestUnsettledTimeMs: oldest?.publishTimeMs,
     expireTimeMs: expiry.expireTimeMs(name),
   };
 }

@@ -105,7 +105,7 @@ export class Subscribers {
 
   /** The filters of all durable subscribers. */
   *filters(): Iterable<EventFilter> {
-    for (const { driver } of this.durable.values()) yield driver.filter;
+    for (const { driver } of this.durable.values()) yield driver.filters.current;
   }
 
   /** Everything up to it is settled by every durable subscriber, or, while there is none, purged. */

@@ -3,6 +3,8 @@ import type { BrokerError } from "../core/errors.js";
 import type { EventFilter } from "../core/event-filter.js";
 import type { Claims, SessionId, Sharing, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
+import type { Explaining } from "../core/subscription/explaining.js";
+import type { FilterHistory } from "../core/subscription/filter-history.js";
 import type { Fact, SessionSettings } from "../core/subscription/facts.js";
 import type { DeliveryRules, Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
 import { offset } from "../core/units.js";
@@ -43,6 +45,9 @@ export interface DriverOwner {
  */
 export class SubscriptionDriver implements SessionHome {
   readonly name: string;
+  /** Which events it takes, by offset. */
+  readonly filters: FilterHistory;
+  readonly explaining: Explaining;
   /** What it was told last; what it was made with until then. */
   rules: DeliveryRules;
   private readonly sessions = new Map<SessionId, LiveSession>();
@@ -69,6 +74,8 @@ export class SubscriptionDriver implements SessionHome {
     const { log, state, tail, clock, scheduler, turns, journal } = parts;
     this.name = settings.name;
     this.rules = settings;
+    this.filters = machine.filters;
+    this.explaining = machine.explaining;
     this.source = new ChunkSource(log, tail, turns, journal);
     this.backlog = this.backlogCounter();
     this.alarm = scheduler.alarm(() => {
@@ -94,13 +101,8 @@ export class SubscriptionDriver implements SessionHome {
     });
   }
 
-  /** What holds for messages that were not looked at yet. */
-  get filter(): EventFilter {
-    return this.machine.filters.current;
-  }
-
   get events(): readonly string[] {
-    return this.filter.patterns;
+    return this.filters.current.patterns;
   }
 
   get isOver(): boolean {
@@ -128,7 +130,7 @@ export class SubscriptionDriver implements SessionHome {
   }
 
   waitingFor(session: SessionId): WaitingFor | undefined {
-    return this.machine.waitingFor(session);
+    return this.explaining.waitingFor(session);
   }
 
   standsBy(session: SessionId): boolean {
@@ -163,6 +165,13 @@ export class SubscriptionDriver implements SessionHome {
   backlogCount(): number {
     const { unsettled, inFlight, next } = this.machine.counts();
     return unsettled - inFlight + this.backlog.ahead(next);
+  }
+
+  /** Matching messages that come before one that was not looked at yet, as far as that is known without reading. */
+  ahead(at: Offset): number | undefined {
+    const { unsettled, inFlight, next } = this.machine.counts();
+    const between = this.backlog.within(next, offset(at - 1));
+    return between === undefined ? undefined : unsettled - inFlight + between;
   }
 
   /** The same, after counting to the head of now. */
@@ -207,7 +216,7 @@ export class SubscriptionDriver implements SessionHome {
 
   /** An operator changed the filter. It holds at once; store it with `keep`. Throws FILTER_CHANGES_PENDING. */
   changeFilter(filter: EventFilter, detail: string): void {
-    checkEarlierFilters(this.name, this.machine.filters.earlier.length);
+    checkEarlierFilters(this.name, this.filters.earlier.length);
     this.post({ type: "filter_changed", filter, detail });
     this.backlog = this.backlogCounter();
   }
@@ -294,10 +303,8 @@ export class SubscriptionDriver implements SessionHome {
       case "bury":
         this.burial.add(effect.deadLetters);
         return;
-      default: {
-        const session = this.sessions.get(effect.session);
-        if (session !== undefined) tellSession(session, effect);
-      }
+      default:
+        tellSession(this.sessions.get(effect.session), effect);
     }
   }
 
@@ -312,7 +319,7 @@ export class SubscriptionDriver implements SessionHome {
       this.loaded(cached);
       return;
     }
-    this.source.read(from, this.machine.filters, this.name, (fact) => {
+    this.source.read(from, this.filters, this.name, (fact) => {
       this.loaded(fact);
     });
   }
@@ -338,6 +345,6 @@ export class SubscriptionDriver implements SessionHome {
 
   private backlogCounter(): BacklogCounter {
     const { log, tail, turns, journal } = this.parts;
-    return new BacklogCounter(this.name, this.filter, log, tail, turns, journal, this.machine.counts().next);
+    return new BacklogCounter(this.name, this.filters.current, log, tail, turns, journal, this.machine.counts().next);
   }
 }

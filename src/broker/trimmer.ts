@@ -134,7 +134,7 @@ export class Trimmer {
     let behind = this.scope.sleepers().filter((sleeper) => {
       const { next, unsettled } = sleeper.counts();
       const stood = this.stands.get(sleeper);
-      return unsettled === 0 && next < this.log.head().next && (stood?.next !== next || stood.filter !== sleeper.filter);
+      return unsettled === 0 && next < this.log.head().next && (stood?.next !== next || stood.filter !== sleeper.filters.current);
     });
     while (behind.length > 0 && !this.stopped) {
       const from = behind.reduce((lowest, sleeper) => Math.min(lowest, sleeper.counts().next), Infinity);
@@ -153,7 +153,7 @@ export class Trimmer {
     const ahead = headers.filter((header) => header.last >= next);
     sleeper.leadOver(passable(ahead, sleeper));
     const now = sleeper.counts().next;
-    if (now === next) this.stands.set(sleeper, { next, filter: sleeper.filter });
+    if (now === next) this.stands.set(sleeper, { next, filter: sleeper.filters.current });
     return now > next && now < this.log.head().next;
   }
 }
@@ -171,6 +171,6 @@ function passable(headers: readonly Chunk[], sleeper: SubscriptionDriver): reado
   const [oldest] = headers;
   const newest = headers[headers.length - 1];
   if (oldest === undefined || newest === undefined) return headers;
-  if (headers.some((header) => header.events.some((event) => sleeper.filter.matches(event)) || isAddressed(header, sleeper.name))) return headers;
+  if (headers.some((header) => header.events.some((event) => sleeper.filters.current.matches(event)) || isAddressed(header, sleeper.name))) return headers;
   return [{ ...newest, first: oldest.first, count: newest.last - oldest.first + 1, firstTimeMs: oldest.firstTimeMs, events: [], addressee: undefined, body: undefined }];
 }

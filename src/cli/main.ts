@@ -10,6 +10,7 @@ import { addCompletion } from "./completion.js";
 import { reportOf } from "./failure.js";
 import { toldApart } from "./listener.js";
 import { surviveBrokenPipes } from "./output.js";
+import { addExplain } from "./explain.js";
 import { addPeek } from "./peek.js";
 import { addPublish } from "./publish.js";
 import { addQueue } from "./queue.js";
@@ -63,6 +64,7 @@ function program(): Command {
   addEvent(command);
   addSubscriber(command);
   addDeadLetter(command);
+  addExplain(command);
   addClient(command);
   addTop(command);
   addCompletion(command);

@@ -28,6 +28,7 @@ export function subscriberJson(subscriber: SubscriberInfo): object {
     blocked_lane_count: subscriber.blockedLaneCount,
     paused: subscriber.paused,
     ...(subscriber.resumeTime !== undefined && { resume_time: subscriber.resumeTime.toISOString() }),
+    ...(subscriber.oldestUnsettledTime !== undefined && { oldest_unsettled_time: subscriber.oldestUnsettledTime.toISOString() }),
     ...(subscriber.lastClientTime !== undefined && { last_client_time: subscriber.lastClientTime.toISOString() }),
     ...(subscriber.expireTime !== undefined && { expire_time: subscriber.expireTime.toISOString() }),
     settings: settingsJson(subscriber.settings),

@@ -5,6 +5,8 @@ import type {
   DeleteQueueResponse,
   DeleteSubscriberResponse,
   DisconnectClientResponse,
+  ExplainMessageResponse,
+  ExplainSubscriberResponse,
   GetQueueResponse,
   GetServerInfoResponse,
   GetSubscriberResponse,
@@ -24,6 +26,7 @@ import { type ClientEvent, watchClients, type WatchOptions } from "./client-watc
 import type { Connection } from "./connection.js";
 import { type DeadLetterChoice, type DeadLetterFilter, type DeadLetterInfo, deadLetterInfo, type DeletedLetters, type ReplayedLetters, wireChoice, wireFilter } from "./dead-letter-info.js";
 import { type EventInfo, eventInfo } from "./event-info.js";
+import { type MessageExplanation, messageExplanation, type SubscriberExplanation, subscriberExplanation } from "./explanation.js";
 import { pages } from "./pages.js";
 import { peekMessages, type PeekOptions } from "./peek.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
@@ -185,6 +188,27 @@ export class Admin {
   async deleteSubscriber(queue: string, name: string): Promise<void> {
     const request = { queue, subscriber: name };
     await unaryCall<DeleteSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteSubscriber(request, done));
+  }
+
+  /**
+   * Says where a message stands with a subscriber, or with every durable one of its queue, by name. One that is gone or not there
+   * yet is an answer. Rejects with QUEUE_NOT_FOUND or SUBSCRIBER_NOT_FOUND.
+   *
+   *     for (const { sentence } of await client.admin.explainMessage("orders", 4711)) console.log(sentence);
+   *
+   * @param subscriber Default: every one, up to 1,000
+   */
+  async explainMessage(queue: string, offset: number, subscriber = ""): Promise<readonly MessageExplanation[]> {
+    const request = { queue, offset: BigInt(offset), subscriber };
+    const response = await unaryCall<ExplainMessageResponse>(this.connection, this.patienceMs, (done) => this.stub.explainMessage(request, done));
+    return response.explanations.map(messageExplanation);
+  }
+
+  /** Says what a subscriber is waiting for. Rejects with QUEUE_NOT_FOUND or SUBSCRIBER_NOT_FOUND. */
+  async explainSubscriber(queue: string, subscriber: string): Promise<SubscriberExplanation> {
+    const request = { queue, subscriber };
+    const response = await unaryCall<ExplainSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.explainSubscriber(request, done));
+    return subscriberExplanation(present(response.explanation, "explanation"));
   }
 
   /** The open sessions, by session id: of one queue, of one subscriber of it, or all. */

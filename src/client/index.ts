@@ -5,6 +5,7 @@ export { connect, type ConnectOptions, type TidemarkClient } from "./client.js";
 export type { DeadLetterChoice, DeadLetterFilter, DeadLetterInfo, DeadLetterReason, DeletedLetters, ReplayedLetters } from "./dead-letter-info.js";
 export type { Delivery, Verdict } from "./delivery.js";
 export type { EventInfo } from "./event-info.js";
+export type { MessageExplanation, SubscriberExplanation, WindowUse } from "./explanation.js";
 export type { OutgoingMessage } from "./outgoing-message.js";
 export type { PeekFrom, PeekOptions } from "./peek.js";
 export type { Published } from "./publish-frame.js";

@@ -30,6 +30,8 @@ export interface SubscriberInfo {
   readonly paused: boolean;
   /** When the pause ends by itself; undefined: it does not. */
   readonly resumeTime: Date | undefined;
+  /** When the oldest message that it has not settled was published, about; undefined: there is none. */
+  readonly oldestUnsettledTime: Date | undefined;
   /** When its last client left; undefined while one is connected, or when it never had one. */
   readonly lastClientTime: Date | undefined;
   /** When it is deleted if no client comes; undefined: it is not. */
@@ -54,6 +56,7 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     settings: settingsOfSubscriber(subscriber.settings),
     paused: subscriber.paused,
     resumeTime: optionalDate(subscriber.resumeTime),
+    oldestUnsettledTime: optionalDate(subscriber.oldestUnsettledTime),
     lastClientTime: optionalDate(subscriber.lastClientTime),
     expireTime: optionalDate(subscriber.expireTime),
     effectiveSettings: settingsOfSubscriber(subscriber.effectiveSettings),

@@ -22,6 +22,7 @@ import { offset } from "../core/units.js";
 import type { Journal } from "../ports/journal.js";
 import { ClientCalls } from "./admin-clients.js";
 import { DeadLetterCalls } from "./admin-dead-letters.js";
+import { ExplanationCalls } from "./admin-explanations.js";
 import { MessageCalls } from "./admin-messages.js";
 import { SubscriberCalls } from "./admin-subscribers.js";
 import type { AnswerCall, TrackAnswers } from "./call-flow.js";
@@ -46,6 +47,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
   const subscribers = new SubscriberCalls(broker);
   const clients = new ClientCalls(broker);
   const messages = new MessageCalls(broker);
+  const explanations = new ExplanationCalls(broker);
   const deadLetters = new DeadLetterCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
@@ -69,6 +71,8 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     listDeadLetters: unary(journal, "ListDeadLetters", (request) => deadLetters.listDeadLetters(request)),
     replayDeadLetters: unary(journal, "ReplayDeadLetters", (request) => deadLetters.replayDeadLetters(request)),
     deleteDeadLetters: unary(journal, "DeleteDeadLetters", (request) => deadLetters.deleteDeadLetters(request)),
+    explainMessage: unary(journal, "ExplainMessage", (request) => explanations.explainMessage(request)),
+    explainSubscriber: unary(journal, "ExplainSubscriber", (request) => explanations.explainSubscriber(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),
   };
 }

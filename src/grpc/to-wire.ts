@@ -201,6 +201,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     waitingRetryCount: BigInt(info.waitingRetryCount),
     deadLetterCount: BigInt(info.deadLetterCount),
     clientCount: info.clientCount,
+    oldestUnsettledTime: optionalTime(info.oldestUnsettledTimeMs),
     lastClientTime: optionalTime(info.lastClientTimeMs),
     expireTime: optionalTime(info.expireTimeMs),
     blockedLaneCount: info.blockedLaneCount,

@@ -22,7 +22,7 @@ describe("lanes, over a whole history", function () {
       let effects = 0;
       for (let turn = 0; turn < 5_000 && harness.machine.counts().committedOffset < harness.head; turn++) {
         const id = random.pick(["a", "b"] as const);
-        if (harness.machine.waitingFor(id) === undefined && !harness.machine.census().held.has(id)) harness.open(id, { maxInFlightPerLane: random.pick(DEPTHS) });
+        if (harness.machine.explaining.waitingFor(id) === undefined && !harness.machine.census().held.has(id)) harness.open(id, { maxInFlightPerLane: random.pick(DEPTHS) });
         const held = [...(harness.machine.census().held.get(id) ?? [])].flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
         const at = held[random.between(0, Math.max(0, held.length - 1))];
         const mood = random.next();

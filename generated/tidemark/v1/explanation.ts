@@ -276,7 +276,7 @@ export interface MessageExplanation {
   window:
     | WindowUse
     | undefined;
-  /** The filter that does not take it. */
+  /** The filter that does not take it. Left out where the filters of one answer are over 1 MiB together. */
   events: string[];
   /** When it was settled, or became a dead letter. */
   settleTime:

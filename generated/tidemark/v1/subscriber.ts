@@ -88,8 +88,8 @@ export interface Subscriber {
   /** Output only. Messages that expired before it had settled them, ever. */
   expiredCount: bigint;
   /**
-   * Output only. Publish time of the oldest message that it has not settled: its lag in time. Unset:
-   * none.
+   * Output only. Publish time of the oldest message that it has not settled: its lag in time. It may be the
+   * time of a message that was stored together with it. Unset: none.
    */
   oldestUnsettledTime:
     | Timestamp

@@ -168,7 +168,12 @@ export class DeliveryBatch {
     return monotonicMs(this.handedOutAt + capMs);
   }
 
-  private fateAt(position: number): Fate {
+  /** When the lease of a message runs out. */
+  deadlineAt(position: number): number {
+    return this.deadlines?.[position] ?? this.deadline;
+  }
+
+  fateAt(position: number): Fate {
     return (this.fates?.[position] ?? this.uniform) as Fate;
   }
 

@@ -1,10 +1,11 @@
 import type { OffsetRanges } from "../offset-ranges.js";
-import type { OffsetRun, WaitingFor } from "../session.js";
+import type { OffsetRun } from "../session.js";
 import type { MonotonicMs, Offset } from "../units.js";
 import type { BlockedLanes, Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import type { DeliveryBatch } from "./delivery-batch.js";
 import type { Effect } from "./effects.js";
+import type { Outlook, OrderPlace } from "./outlook.js";
 import type { Return } from "./return.js";
 import type { SessionState } from "./session-state.js";
 
@@ -84,8 +85,10 @@ export interface DeliveryOrder {
   sessionEnded(session: SessionState): void;
   /** True when nothing up to `through` is left to hand out. */
   handedOutThrough(through: Offset): boolean;
-  /** Why nothing goes out to a session that is not paused; undefined when something is on its way. */
-  waitingFor(session: SessionState): WaitingFor | undefined;
+  /** How things stand with what may go out. */
+  outlook(): Outlook;
+  /** Where a message is that nobody holds; undefined when it is settled, or was never looked at and waits for nothing here. */
+  placeOf(at: Offset, lane: bigint): OrderPlace | undefined;
   /** The cursor, encoded. */
   store(): Buffer;
   /** For explanations and invariant checks. */

@@ -46,6 +46,11 @@ export class FilterHistory {
     if (this.stretches.length > 0) this.stretches = this.stretches.filter(({ through }) => through > floor);
   }
 
+  /** The one that holds for a message. */
+  at(at: Offset): EventFilter {
+    return this.stretches.find(({ through }) => at <= through)?.filter ?? this.filter;
+  }
+
   /** The filters that hold for `first..last`, the last one whatever lies behind. */
   within(first: Offset, last: Offset): readonly FilterStretch[] {
     const rest: FilterStretch = { through: OFFSET_MAX, filter: this.filter };

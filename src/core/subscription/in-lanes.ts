@@ -1,4 +1,4 @@
-import type { DeliveryCause, DeliveryRun, WaitingFor } from "../session.js";
+import type { DeliveryCause, DeliveryRun } from "../session.js";
 import { MinHeap } from "../min-heap.js";
 import type { OffsetRanges } from "../offset-ranges.js";
 import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
@@ -14,6 +14,8 @@ import { LaneHandOut } from "./lane-hand-out.js";
 import { recallFrom } from "./lane-recall.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
 import { answerLater, tookEffect } from "./lane-answers.js";
+import type { Outlook, OrderPlace } from "./outlook.js";
+import { placeInLane } from "./lane-place.js";
 import { laneTroubles } from "./lane-troubles.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -199,12 +201,14 @@ export class InLanes implements DeliveryOrder {
     return this.state.next > through && !this.lanes.anyBehindThrough(through);
   }
 
-  waitingFor(session: SessionState): WaitingFor | undefined {
-    const { state } = this;
-    if (state.next > state.head && !this.lanes.anyBehind) return "NOTHING_NEW";
-    if (!session.hasRoom || !session.transportReady || session.suspectInFlight) return "FLOW";
-    if (state.next <= state.head) return this.handingOut.unsettledRoom(this.waiting.size) <= 0 ? "UNSETTLED_LIMIT" : undefined;
-    return this.waiting.size > 0 && this.lanes.handedOut === 0 ? "RETRY_DELAY" : "LANE";
+  outlook(): Outlook {
+    const { lanes, waiting, handingOut, state } = this;
+    const unsettledUsed = state.settings.maxUnsettled - handingOut.unsettledRoom(waiting.size);
+    return { anyBehind: lanes.anyBehind, behindIsReady: false, waitingRetries: waiting.size, handedOut: lanes.handedOut, unsettledUsed };
+  }
+
+  placeOf(at: Offset, hash: bigint): OrderPlace | undefined {
+    return placeInLane(this.lanes.get(hash), at, this.state.next, { blocked: this.blocked, returns: this.returns });
   }
 
   store(): Buffer {

@@ -1,9 +1,10 @@
 import { offset, monotonicMs, type MonotonicMs, type Now, type Offset } from "../units.js";
-import type { SessionId, WaitingFor } from "../session.js";
+import type { SessionId } from "../session.js";
 import { takeCensus, type Census, type SubscriptionCounts } from "./census.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
+import { Explaining } from "./explaining.js";
 import type { Fact } from "./facts.js";
 import type { FilterHistory } from "./filter-history.js";
 import { InLanes } from "./in-lanes.js";
@@ -40,6 +41,8 @@ export type { DeliveryRules, SubscriptionSettings } from "./settings.js";
  * version is durable.
  */
 export class Subscription {
+  /** Says why things stand as they do. */
+  readonly explaining: Explaining;
   private readonly verdicts: Verdicts;
   private readonly leases: Leases;
   private readonly losses: Losses;
@@ -55,6 +58,7 @@ export class Subscription {
     private readonly state: SubscriptionState,
     private readonly order: DeliveryOrder,
   ) {
+    this.explaining = new Explaining(state, order);
     this.verdicts = new Verdicts(state, order);
     this.places = new SessionPlaces(state, order);
     this.leases = new Leases(state, this.verdicts);
@@ -150,14 +154,6 @@ export class Subscription {
   /** Their stored encodings together, in bytes. */
   inFlightBytes(session: SessionId): number {
     return this.state.sessions.get(session)?.inFlightBytes ?? 0;
-  }
-
-  /** Why nothing goes out to this session right now; undefined when something is on its way. */
-  waitingFor(id: SessionId): WaitingFor | undefined {
-    const session = this.state.sessions.get(id);
-    if (session === undefined) return undefined;
-    if (session.standby) return "STANDBY";
-    return session.flow.paused || this.state.pause !== undefined ? "PAUSED" : this.order.waitingFor(session);
   }
 
   /** Where every unsettled message is right now. Costs O(messages in flight): for explanations and invariant checks. */

@@ -1,10 +1,10 @@
 import { OffsetRanges } from "../offset-ranges.js";
-import type { WaitingFor } from "../session.js";
 import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
 import { CursorCorrupt, dueAgain, NEVER } from "./cursor-bytes.js";
 import { decodeCursor, encodeCursor, type StoredTrouble } from "./cursor-codec.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
+import type { Outlook, OrderPlace } from "./outlook.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
@@ -150,12 +150,17 @@ export class Unordered implements DeliveryOrder {
     return this.state.next > through && this.returns.groups.every((group) => (group.offsets.min ?? through + 1) > through);
   }
 
-  waitingFor(session: SessionState): WaitingFor | undefined {
-    const { state } = this;
-    const nothingReady = this.returns.groups.length === 0;
-    if (nothingReady && state.next > state.head) return this.returns.waitingCount > 0 ? "RETRY_DELAY" : "NOTHING_NEW";
-    if (!session.hasRoom || !session.transportReady || session.suspectInFlight) return "FLOW";
-    return nothingReady && this.unsettledRoom <= 0 ? "UNSETTLED_LIMIT" : undefined;
+  outlook(): Outlook {
+    const { state, returns } = this;
+    const anyBehind = returns.groups.length > 0;
+    return { anyBehind, behindIsReady: anyBehind, waitingRetries: returns.waitingCount, handedOut: state.inFlight, unsettledUsed: state.settings.maxUnsettled - this.unsettledRoom };
+  }
+
+  placeOf(at: Offset): OrderPlace | undefined {
+    const ready = this.returns.groups.find(({ offsets }) => offsets.has(at));
+    if (ready !== undefined) return { kind: "ready", trouble: ready };
+    const waits = this.returns.waitingRetries().find(({ offsets }) => offsets.has(at));
+    return waits === undefined ? undefined : { kind: "retry", trouble: waits, dueAt: waits.dueAt, dueWallMs: waits.dueWallMs };
   }
 
   store(): Buffer {

@@ -2,6 +2,7 @@ import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, Pu
 import type { DeletionOutcome, ReplayOutcome } from "../../../src/broker/dead-letter-api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
+import type { MessageExplanation, SubscriberExplanation } from "../../../src/broker/explanation-api.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { SubscriberInfo } from "../../../src/broker/subscriber-api.js";
 import type { OpenSession } from "../../../src/core/session.js";
@@ -101,6 +102,14 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   purgeQueue(): Promise<PurgeOutcome> {
+    return unscripted();
+  }
+
+  explainMessage(): Promise<readonly MessageExplanation[]> {
+    return unscripted();
+  }
+
+  explainSubscriber(): Promise<SubscriberExplanation> {
     return unscripted();
   }
 

@@ -39,7 +39,7 @@ describe("BLOCK_LANE", () => {
     expect(harness.machine.census()).to.deep.include({ blocked: [1], burying: [] });
     expect(harness.deadLetters).to.deep.equal([]);
     harness.ack("a", 4);
-    expect(harness.machine.waitingFor("a")).to.equal("LANE");
+    expect(harness.machine.explaining.waitingFor("a")).to.equal("LANE");
   });
 
   it("blocks after the last hand-out without a verdict too", () => {
@@ -260,7 +260,7 @@ describe("BLOCK_LANE", () => {
     const harness = working([1, 2, 3, 4], 1, { ...BLOCKING, maxUnsettled: 2 });
     retry(harness, "a", 1, { last: 2 });
     expect(harness.offsetsReceived()).to.deep.equal([1, 2]);
-    expect(harness.machine.waitingFor("a")).to.equal("UNSETTLED_LIMIT");
+    expect(harness.machine.explaining.waitingFor("a")).to.equal("UNSETTLED_LIMIT");
     harness.changeRules({ maxUnsettled: 10 });
     expect(harness.offsetsReceived()).to.deep.equal([1, 2, 3, 4]);
   });

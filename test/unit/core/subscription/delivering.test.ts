@@ -58,7 +58,7 @@ describe("delivering", () => {
       harness.publishMany(10);
       harness.open("a", { flow: window(3) });
       expect(harness.offsetsReceived()).to.deep.equal([1, 2, 3]);
-      expect(harness.machine.waitingFor("a")).to.equal("FLOW");
+      expect(harness.machine.explaining.waitingFor("a")).to.equal("FLOW");
       harness.ack("a", 2);
       expect(harness.offsetsReceived()).to.deep.equal([1, 2, 3, 4]);
     });
@@ -82,7 +82,7 @@ describe("delivering", () => {
       harness.open("a", { flow: window(10, 1_000, true) });
       harness.publishMany(2);
       expect(harness.received).to.deep.equal([]);
-      expect(harness.machine.waitingFor("a")).to.equal("PAUSED");
+      expect(harness.machine.explaining.waitingFor("a")).to.equal("PAUSED");
       harness.step({ type: "flow_changed", session: "a", flow: window(10, 1_000) });
       expect(harness.offsetsReceived()).to.deep.equal([1, 2]);
     });
@@ -107,7 +107,7 @@ describe("delivering", () => {
         }
       }
       expect(harness.machine.counts().waitingRetry).to.be.within(5, 10);
-      expect(harness.machine.waitingFor("a")).to.equal("UNSETTLED_LIMIT");
+      expect(harness.machine.explaining.waitingFor("a")).to.equal("UNSETTLED_LIMIT");
     });
   });
 
@@ -117,7 +117,7 @@ describe("delivering", () => {
       harness.publishMany(1);
       harness.open("a");
       harness.settle("a", { retries: [{ range: range(1), delayMs: 500, reason: "database down" }] });
-      expect(harness.machine.waitingFor("a")).to.equal("RETRY_DELAY");
+      expect(harness.machine.explaining.waitingFor("a")).to.equal("RETRY_DELAY");
       harness.pass(499);
       expect(harness.received).to.have.length(1);
       harness.pass(1);

@@ -27,7 +27,7 @@ for (const ordered of [false, true]) {
       expect(harness.offsetsReceived("a")).to.deep.equal([1]);
       expect(harness.offsetsReceived("b")).to.deep.equal([]);
       expect([harness.machine.standsBy("a"), harness.machine.standsBy("b")]).to.deep.equal([false, true]);
-      expect(harness.machine.waitingFor("b")).to.equal("STANDBY");
+      expect(harness.machine.explaining.waitingFor("b")).to.equal("STANDBY");
       harness.ack("a", 1);
       expect(harness.offsetsReceived("a")).to.deep.equal([1, 2]);
     });
@@ -109,7 +109,7 @@ for (const ordered of [false, true]) {
       open(harness, "b");
       harness.publishMany(1);
       expect(harness.received).to.deep.equal([]);
-      expect([harness.machine.waitingFor("a"), harness.machine.waitingFor("b")]).to.deep.equal(["PAUSED", "STANDBY"]);
+      expect([harness.machine.explaining.waitingFor("a"), harness.machine.explaining.waitingFor("b")]).to.deep.equal(["PAUSED", "STANDBY"]);
     });
 
     it("may be AUTO and EXPLICIT side by side", () => {

@@ -241,10 +241,10 @@ describe("lanes", () => {
     publish(harness, 1, 1);
     harness.open("a");
     harness.open("b");
-    expect(harness.machine.waitingFor("b")).to.equal("LANE");
+    expect(harness.machine.explaining.waitingFor("b")).to.equal("LANE");
     harness.ack("a", 1);
     harness.ack("b", 2);
-    expect(harness.machine.waitingFor("a")).to.equal("NOTHING_NEW");
+    expect(harness.machine.explaining.waitingFor("a")).to.equal("NOTHING_NEW");
   });
 
   it("cost what lags, not what is behind: 100,000 keys and one stuck lane", () => {

@@ -33,7 +33,7 @@ for (const settings of [SETTINGS, ORDERED]) {
       harness.publishInLanes(["made", 3], ["made", 1]);
       harness.settle("a", { releases: [range(1)] });
       expect(harness.offsetsReceived()).to.deep.equal([1, 2]);
-      expect(harness.machine.waitingFor("a")).to.equal("PAUSED");
+      expect(harness.machine.explaining.waitingFor("a")).to.equal("PAUSED");
       resume(harness);
       expect(harness.offsetsReceived().slice(2).sort()).to.deep.equal(settings.ordered ? [1, 3] : [1, 3, 4]);
       expect(harness.machine.counts().pause).to.equal(undefined);
