@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { MessageExplanation } from "../../../src/broker/explanation-api.js";
 import type { NewSubscriber } from "../../../src/broker/subscriber-api.js";
+import { EventFilter } from "../../../src/core/event-filter.js";
 import { offset } from "../../../src/core/units.js";
 import { Bench, failure, run } from "./broker-harness.js";
 
@@ -91,6 +92,22 @@ describe("The explanation of a message", () => {
     await session.settle({ retries: [{ range: run(1), delayMs: 0, reason: "no money" }] });
     expect((await explained(bench, 1)).sentence).to.equal('Message 1 waits: the lane "acct-7" stands still behind message 1, which is poison after attempt 1: "no money", until somebody retries or rejects it.');
     expect(await bench.broker.explainSubscriber("orders", "billing")).to.deep.include({ reasons: ["LANE_BLOCKED"], headOffset: 2 });
+  });
+
+  it("tells a replay for another subscriber, and one that the filter of its own does not take", async () => {
+    const bench = await Bench.start();
+    const session = await bench.subscribe();
+    await bench.publishMany(1);
+    await make(bench, "audit");
+    await session.received(1);
+    await session.settle({ rejects: [{ range: run(1), reason: "bad" }] });
+    await bench.broker.updateSubscriber({ queue: "orders", name: "billing", settings: {}, events: ["other"] });
+    const filter = { offsets: undefined, events: EventFilter.parse([]), reasons: new Set<never>(), afterTimeMs: undefined, beforeTimeMs: undefined };
+    await bench.broker.replayDeadLetters("orders", "billing", { filter, limit: Infinity, dryRun: false });
+    await session.received(2);
+    const [audit, billing] = await bench.broker.explainMessage("orders", offset(2), undefined);
+    expect([audit?.reason, billing?.reason]).to.deep.equal(["ADDRESSED_ELSEWHERE", "IN_FLIGHT"]);
+    expect(audit?.sentence).to.equal("Message 2 is a replay for another subscriber than audit.");
   });
 
   it("names a few patterns of a long filter, and leaves out filters when there are too many of them", async () => {
