@@ -1,4 +1,5 @@
 import { messageBytes, messageStart } from "../core/chunk.js";
+import type { Chunk } from "../core/chunk.js";
 import type { ExplainReason } from "../core/explanation.js";
 import { LIMITS } from "../core/limits.js";
 import { laneHash } from "../core/hash.js";
@@ -76,11 +77,19 @@ export class Explainer {
     const { next } = log.head();
     const { oldest } = driver.explaining.subscriber();
     if (oldest === undefined && driver.backlogCount() === 0) return undefined;
-    const from = oldest ?? driver.counts().next;
+    const from = offset(Math.max(oldest ?? driver.counts().next, log.head().first));
+    const firstIn = (chunk: Chunk | undefined): { readonly offset: Offset; readonly publishTimeMs: WallMs } | undefined => {
+      const index = chunk === undefined ? 0 : new LoadedChunk(chunk, driver.filters, record.name).nextTaken(Math.max(0, from - chunk.first));
+      return chunk === undefined || index === chunk.count ? undefined : { offset: offset(chunk.first + index), publishTimeMs: chunk.firstTimeMs };
+    };
     try {
-      for await (const chunk of readHeaders(log, offset(Math.max(from, log.head().first)), next, turns)) {
-        const index = new LoadedChunk(chunk, driver.filters, record.name).nextTaken(Math.max(0, from - chunk.first));
-        if (index < chunk.count) return { offset: offset(chunk.first + index), publishTimeMs: chunk.firstTimeMs };
+      // Mostly it is at once there: a filter is passed over as messages come.
+      const [nearest] = await log.headers(from, 1);
+      const found = firstIn(nearest);
+      if (found !== undefined || nearest === undefined) return found;
+      for await (const chunk of readHeaders(log, offset(nearest.last + 1), next, turns)) {
+        const further = firstIn(chunk);
+        if (further !== undefined) return further;
       }
     } catch (error) {
       if (!(error instanceof LogCorrupt)) throw error;

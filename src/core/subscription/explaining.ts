@@ -1,8 +1,7 @@
 import type { ExplainReason, Holder, SessionStanding, Standing, SubscriberStanding, WindowUse } from "../explanation.js";
 import type { SessionId, WaitingFor } from "../session.js";
 import { wallMs, type Now, type Offset } from "../units.js";
-import type { DeliveryBatch } from "./delivery-batch.js";
-import { FATE } from "./delivery-batch.js";
+import { FATE, type DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
