@@ -4,8 +4,11 @@ import { figureText, ratioTo } from "./report/table.js";
 import type { BenchResults } from "./report/report.js";
 import type { Outcome } from "./rounds.js";
 
-/** A run of `--quick --peers none --floors` that was recorded on a quiet machine: what was reached. */
-const REACHED = new URL("results/2026-11-25-0241c3e-floors.json", import.meta.url);
+/**
+ * Runs of `--quick --peers none --floors` that were recorded: what was reached. The disk flushed 2,000 times a second in one and
+ * 200 times in the other, which changes the ratios; the lower one of both has to be kept.
+ */
+const REACHED = ["results/2026-11-25-0241c3e-floors.json", "results/2026-11-25-e7d1a5d-floors.json"].map((file) => new URL(file, import.meta.url));
 
 /** Of what was reached, this much must stay: busy machines are noisy, and what costs more must not pass unseen. */
 const SHARE = 0.6;
@@ -23,11 +26,12 @@ const FLOORS: readonly { readonly measure: string; readonly limit: string }[] = 
 
 /** What fell below its floor, a line each; a measure that was not run says nothing. */
 export function belowFloors(outcomes: readonly Outcome[]): readonly string[] {
-  const reached = JSON.parse(readFileSync(REACHED, "utf8")) as BenchResults;
+  const reached = REACHED.map((file) => JSON.parse(readFileSync(file, "utf8")) as BenchResults);
   return FLOORS.flatMap(({ measure, limit }) => {
     const outcome = outcomes.find((each) => each.measure === measure);
     if (outcome === undefined) return [];
-    const floor = SHARE * bestRatio(reached.outcomes.find((each) => each.measure === measure), limit);
+    const ratios = reached.map((run) => bestRatio(run.outcomes.find((each) => each.measure === measure), limit));
+    const floor = SHARE * Math.min(...ratios);
     const ratio = bestRatio(outcome, limit);
     return ratio >= floor ? [] : [`${measure}: ${figureText(ratio)} of ${limit}, and the floor is ${figureText(floor)}`];
   });
