@@ -74,8 +74,7 @@ interface Metrics {
 }
 
 /**
- * Listens before anything else is done: a port that is taken is said at once. Its library is loaded only for who asks: it would
- * be a tenth of the memory of an idle process.
+ * Listens before anything else is done: a port that is taken is said at once. Its library is loaded only for who asks.
  */
 async function openMetrics({ metricsListen }: ServeSettings, journal: Journal): Promise<Metrics | undefined> {
   if (metricsListen === undefined) return undefined;
