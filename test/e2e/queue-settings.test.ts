@@ -6,8 +6,8 @@ import type { ServerInfo } from "../../generated/tidemark/v1/server_info.js";
 import { OnExpiry, OnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { DEFAULTS } from "../../src/core/limits.js";
 import { callEnd } from "../support/raw-calls.js";
-import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
-import { answer, Stubs } from "../support/stubs.js";
+import { StoredServer } from "../support/stored-server.js";
+import { answer } from "../support/stubs.js";
 
 const seconds = (count: number): { seconds: bigint; nanos: number } => ({ seconds: BigInt(count), nanos: 0 });
 const PAUSED = { maxMessages: 0, maxBytes: 0n, paused: true };
@@ -25,41 +25,24 @@ const SETTINGS: SubscriberSettings = {
 
 describe("settings of a queue, and lanes that poison blocks", function () {
   this.timeout(60_000);
-  let data: Awaited<ReturnType<typeof temporaryDataDir>>;
-  let server: ServerProcess;
-  let stubs: Stubs;
-
-  async function start(): Promise<void> {
-    server = await ServerProcess.start({ dataDir: data.path });
-    stubs = new Stubs(server.address);
-    await stubs.ready();
-  }
-
-  async function killAndRestart(): Promise<void> {
-    stubs.close();
-    await server.kill();
-    await start();
-  }
+  let server: StoredServer;
 
   beforeEach(async () => {
-    data = await temporaryDataDir();
-    await start();
+    server = await StoredServer.start();
   });
 
   afterEach(async () => {
-    stubs.close();
-    await server.kill();
-    await data.remove();
+    await server.remove();
   });
 
   async function created(parts: Partial<Queue>): Promise<Queue> {
-    const { queue } = await answer<{ queue: Queue | undefined }>((callback) => stubs.admin.createQueue({ queue: { ...Queue.create(), name: "orders", ...parts } }, callback));
+    const { queue } = await answer<{ queue: Queue | undefined }>((callback) => server.stubs.admin.createQueue({ queue: { ...Queue.create(), name: "orders", ...parts } }, callback));
     return queue ?? Queue.create();
   }
 
   async function updated(parts: Partial<Queue>, updateMask?: string[]): Promise<Queue> {
     const request = { queue: { ...Queue.create(), name: "orders", ...parts }, updateMask };
-    const { queue } = await answer<{ queue: Queue | undefined }>((callback) => stubs.admin.updateQueue(request, callback));
+    const { queue } = await answer<{ queue: Queue | undefined }>((callback) => server.stubs.admin.updateQueue(request, callback));
     return queue ?? Queue.create();
   }
 
@@ -67,22 +50,22 @@ describe("settings of a queue, and lanes that poison blocks", function () {
     const set = { ordering: Ordering.ORDERED, dedupWindow: seconds(9), dedupIdsMax: 500n, subscriberDefaults: SETTINGS };
     expect(await created(set)).to.deep.include(set);
     expect((await created({ ordering: Ordering.ORDERED })).subscriberDefaults).to.deep.equal(SETTINGS);
-    await killAndRestart();
-    expect(await stubs.queue("orders")).to.deep.include(set);
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "billing" });
+    await server.crash();
+    expect(await server.stubs.queue("orders")).to.deep.include(set);
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     expect(await stream.next("opened")).to.deep.include({ ackTimeout: seconds(5), maxAttempts: 1, maxUnsettledCount: 90n, flow: { maxMessages: 7, maxBytes: 70_000n, paused: false } });
-    expect((await stubs.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ ...SETTINGS, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE });
+    expect((await server.stubs.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ ...SETTINGS, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE });
     await stream.cancel();
   });
 
   it("says of every subscriber what it has from the server, as GetServerInfo does", async () => {
-    await stubs.publish("plain", { event: "a" });
-    const stream = stubs.subscribe({ queue: "plain", subscriber: "s", flow: PAUSED });
+    await server.stubs.publish("plain", { event: "a" });
+    const stream = server.stubs.subscribe({ queue: "plain", subscriber: "s", flow: PAUSED });
     await stream.next("opened");
-    const { server: info } = await answer<{ server: ServerInfo | undefined }>((callback) => stubs.admin.getServerInfo({}, callback));
+    const { server: info } = await answer<{ server: ServerInfo | undefined }>((callback) => server.stubs.admin.getServerInfo({}, callback));
     expect(info?.subscriberDefaults).to.deep.include({ maxAttempts: DEFAULTS.maxAttempts, onPoison: OnPoison.DEAD_LETTER, onExpiry: OnExpiry.SETTLE, windowMessages: DEFAULTS.flowMessages });
-    expect((await stubs.subscriber("plain", "s")).effectiveSettings).to.deep.equal(info?.subscriberDefaults);
-    expect(await stubs.queue("plain")).to.deep.include({ subscriberDefaults: undefined, dedupWindow: undefined, dedupIdsMax: 0n });
+    expect((await server.stubs.subscriber("plain", "s")).effectiveSettings).to.deep.equal(info?.subscriberDefaults);
+    expect(await server.stubs.queue("plain")).to.deep.include({ subscriberDefaults: undefined, dedupWindow: undefined, dedupIdsMax: 0n });
     await stream.cancel();
   });
 
@@ -114,9 +97,9 @@ describe("settings of a queue, and lanes that poison blocks", function () {
 
   it("tells open streams of a change, and obeys it at once", async () => {
     await created({});
-    const stream = stubs.subscribe({ queue: "orders", subscriber: "billing" });
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     await stream.next("opened");
-    await stubs.publish("orders", { event: "a" });
+    await server.stubs.publish("orders", { event: "a" });
     const [first] = await stream.receive(1);
     expect((await stream.next("notice")).reason).to.equal("CAUGHT_UP");
     await updated({ subscriberDefaults: { ...SubscriberSettings.create(), maxAttempts: 1 } });
@@ -128,25 +111,25 @@ describe("settings of a queue, and lanes that poison blocks", function () {
 
   it("holds a lane up behind poison, through a kill, until somebody decides by hand", async () => {
     await created({ ordering: Ordering.ORDERED, subscriberDefaults: SETTINGS });
-    for (const orderingKey of ["a", "b", "a", "b"]) await stubs.publish("orders", { event: "paid", orderingKey });
-    const worker = stubs.subscribe({ queue: "orders", subscriber: "billing" });
+    for (const orderingKey of ["a", "b", "a", "b"]) await server.stubs.publish("orders", { event: "paid", orderingKey });
+    const worker = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     await worker.receive(2);
     const byHand = (first: bigint): { range: { first: bigint; last: bigint; batchId: bigint }; reason: string } => ({ range: { first, last: 0n, batchId: 0n }, reason: "ticket 7" });
     await worker.settle({ retries: [1n, 2n].map((first) => ({ ...byHand(first), range: { first, last: first, batchId: 1n }, delay: undefined })) });
     await worker.next("notice");
-    await killAndRestart();
+    await server.crash();
 
-    const operator = stubs.subscribe({ queue: "orders", subscriber: "billing", flow: PAUSED });
+    const operator = server.stubs.subscribe({ queue: "orders", subscriber: "billing", flow: PAUSED });
     for (const offset of [1n, 2n]) expect(await operator.next("notice")).to.deep.include({ reason: "LANE_BLOCKED", detail: "MAX_ATTEMPTS: ticket 7", range: { first: offset, last: offset, batchId: 0n } });
-    expect(await stubs.subscriber("orders", "billing")).to.include({ blockedLaneCount: 2n, deadLetterCount: 0n });
-    const again = stubs.subscribe({ queue: "orders", subscriber: "billing" });
+    expect(await server.stubs.subscriber("orders", "billing")).to.include({ blockedLaneCount: 2n, deadLetterCount: 0n });
+    const again = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     await again.next("opened");
     expect((await operator.settle({ rejects: [byHand(1n)] })).failures).to.deep.equal([]);
     expect((await again.receive(1)).map(({ offset }) => offset)).to.deep.equal([3n]);
     expect((await operator.settle({ retries: [{ ...byHand(2n), delay: seconds(0) }] })).failures).to.deep.equal([]);
     const [second] = await again.receive(1);
     expect(second).to.include({ offset: 2n, attempt: 2, deliveryCount: 1 });
-    expect(await stubs.subscriber("orders", "billing")).to.include({ blockedLaneCount: 0n, deadLetterCount: 1n });
+    expect(await server.stubs.subscriber("orders", "billing")).to.include({ blockedLaneCount: 0n, deadLetterCount: 1n });
     await again.ack(second === undefined ? [] : [second]);
     expect((await again.receive(1)).map(({ offset }) => offset)).to.deep.equal([4n]);
     await Promise.all([operator.cancel(), again.cancel()]);

@@ -6,8 +6,8 @@ import { StartPosition } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
 import { until } from "../support/condition.js";
 import { rawUnary } from "../support/raw-calls.js";
-import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
-import { answer, Stubs } from "../support/stubs.js";
+import { StoredServer } from "../support/stored-server.js";
+import { answer } from "../support/stubs.js";
 
 const seconds = (count: number): { seconds: bigint; nanos: number } => ({ seconds: BigInt(count), nanos: 0 });
 const OWN: SubscriberSettings = {
@@ -24,55 +24,38 @@ const OWN: SubscriberSettings = {
 
 describe("control of subscribers", function () {
   this.timeout(60_000);
-  let data: Awaited<ReturnType<typeof temporaryDataDir>>;
-  let server: ServerProcess;
-  let stubs: Stubs;
-
-  async function start(): Promise<void> {
-    server = await ServerProcess.start({ dataDir: data.path });
-    stubs = new Stubs(server.address);
-    await stubs.ready();
-  }
-
-  async function killAndRestart(): Promise<void> {
-    stubs.close();
-    await server.kill();
-    await start();
-  }
+  let server: StoredServer;
 
   before(async () => {
-    data = await temporaryDataDir();
-    await start();
+    server = await StoredServer.start();
   });
 
   after(async () => {
-    stubs.close();
-    await server.kill();
-    await data.remove();
+    await server.remove();
   });
 
   async function created(parts: Partial<Subscriber>): Promise<Subscriber> {
     const request = { subscriber: { ...Subscriber.create(), name: "billing", ...parts } };
-    const { subscriber } = await answer<{ subscriber: Subscriber | undefined }>((callback) => stubs.admin.createSubscriber(request, callback));
+    const { subscriber } = await answer<{ subscriber: Subscriber | undefined }>((callback) => server.stubs.admin.createSubscriber(request, callback));
     return subscriber ?? Subscriber.create();
   }
 
   async function updated(parts: Partial<Subscriber>, updateMask?: string[]): Promise<Subscriber> {
     const request = { subscriber: { ...Subscriber.create(), name: "billing", ...parts }, updateMask };
-    const { subscriber } = await answer<{ subscriber: Subscriber | undefined }>((callback) => stubs.admin.updateSubscriber(request, callback));
+    const { subscriber } = await answer<{ subscriber: Subscriber | undefined }>((callback) => server.stubs.admin.updateSubscriber(request, callback));
     return subscriber ?? Subscriber.create();
   }
 
   it("makes one before any client comes, keeps what was set through a kill, and hands out what came meanwhile", async () => {
     const queue = "made";
-    await stubs.publish(queue, { event: "order.created" });
+    await server.stubs.publish(queue, { event: "order.created" });
     const said = { queue, events: ["order.*"], settings: OWN, start: { $case: "startAt", value: StartPosition.LATEST } } as const;
     const made = await created({ ...said, events: [...said.events] });
     expect(made).to.deep.include({ ...said, committedOffset: 1n, backlogCount: 0n, clientCount: 0, paused: false });
-    for (const event of ["invoice.sent", "order.paid"]) await stubs.publish(queue, { event });
-    await killAndRestart();
-    expect(await stubs.subscriber(queue, "billing")).to.deep.include({ ...said, backlogCount: 1n, effectiveSettings: { ...OWN, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
-    const stream = stubs.subscribe({ queue, subscriber: "billing" });
+    for (const event of ["invoice.sent", "order.paid"]) await server.stubs.publish(queue, { event });
+    await server.crash();
+    expect(await server.stubs.subscriber(queue, "billing")).to.deep.include({ ...said, backlogCount: 1n, effectiveSettings: { ...OWN, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
+    const stream = server.stubs.subscribe({ queue, subscriber: "billing" });
     expect(await stream.next("opened")).to.deep.include({ created: false, ackTimeout: seconds(5), maxAttempts: 2, maxUnsettledCount: 90n, flow: { maxMessages: 7, maxBytes: 70_000n, paused: false } });
     expect((await stream.receive(1)).map(({ offset }) => offset)).to.deep.equal([3n]);
     await stream.cancel();
@@ -80,14 +63,14 @@ describe("control of subscribers", function () {
 
   it("pauses and resumes a stream that is open, which is told", async () => {
     const queue = "paused";
-    await stubs.publish(queue, { event: "a" });
-    const stream = stubs.subscribe({ queue, subscriber: "billing" });
+    await server.stubs.publish(queue, { event: "a" });
+    const stream = server.stubs.subscribe({ queue, subscriber: "billing" });
     await stream.next("opened");
     await stream.ack(await stream.receive(1));
     expect((await stream.next("notice")).reason).to.equal("CAUGHT_UP");
     expect(await updated({ queue, paused: true })).to.include({ paused: true, resumeTime: undefined });
     expect(await stream.next("notice")).to.include({ reason: "SETTINGS_CHANGED", detail: "an operator paused the subscriber" });
-    await stubs.publish(queue, { event: "b" });
+    await server.stubs.publish(queue, { event: "b" });
     stream.send({ $case: "ping", value: {} });
     expect(await stream.next("heartbeat")).to.include({ waitingFor: 5, backlogCount: 1n });
     const soon = Date.now() + 1_500;
@@ -95,7 +78,7 @@ describe("control of subscribers", function () {
     expect(await updated({ queue, resumeTime }, ["resume_time"])).to.deep.include({ paused: true, resumeTime });
     expect((await stream.receive(1)).map(({ event }) => event)).to.deep.equal(["b"]);
     expect(Date.now()).to.be.at.least(soon);
-    expect(await stubs.subscriber(queue, "billing")).to.include({ paused: false, resumeTime: undefined });
+    expect(await server.stubs.subscriber(queue, "billing")).to.include({ paused: false, resumeTime: undefined });
     expect((await updated({ queue, paused: true })).paused).to.equal(true);
     expect((await updated({ queue }, ["paused"])).paused).to.equal(false);
     await stream.cancel();
@@ -103,7 +86,7 @@ describe("control of subscribers", function () {
 
   it("takes over what a mask names, or without one what is set", async () => {
     const queue = "masked";
-    await stubs.publish(queue, { event: "a" });
+    await server.stubs.publish(queue, { event: "a" });
     await created({ queue, events: ["a"], settings: OWN });
     const partly = await updated({ queue, events: ["b"], settings: { ...SubscriberSettings.create(), maxAttempts: 3, maxUnsettled: 1 } }, ["settings.max_attempts", "settings.backoff"]);
     expect(partly).to.deep.include({ events: ["a"], settings: { ...OWN, maxAttempts: 3, backoff: undefined } });
@@ -115,19 +98,19 @@ describe("control of subscribers", function () {
 
   it("expires when nobody uses it, through a kill, and is there no more", async () => {
     const queue = "expiring";
-    await stubs.publish(queue, { event: "a" });
+    await server.stubs.publish(queue, { event: "a" });
     const made = await created({ queue, settings: { ...SubscriberSettings.create(), expireAfter: seconds(2) } });
     expect(made.settings?.expireAfter).to.deep.equal(seconds(2));
     expect(Number(made.expireTime?.seconds)).to.be.within(Number(made.createTime?.seconds) + 1, Number(made.createTime?.seconds) + 3);
-    const stream = stubs.subscribe({ queue, subscriber: "billing" });
+    const stream = server.stubs.subscribe({ queue, subscriber: "billing" });
     await stream.next("opened");
-    expect(await stubs.subscriber(queue, "billing")).to.include({ expireTime: undefined, lastClientTime: undefined });
+    expect(await server.stubs.subscriber(queue, "billing")).to.include({ expireTime: undefined, lastClientTime: undefined });
     await stream.cancel();
-    await until("it has left", 5_000, async () => (await stubs.subscriber(queue, "billing")).expireTime !== undefined);
-    const { lastClientTime, expireTime } = await stubs.subscriber(queue, "billing");
+    await until("it has left", 5_000, async () => (await server.stubs.subscriber(queue, "billing")).expireTime !== undefined);
+    const { lastClientTime, expireTime } = await server.stubs.subscriber(queue, "billing");
     expect(Number(expireTime?.seconds) - Number(lastClientTime?.seconds)).to.be.within(1, 3);
-    await killAndRestart();
-    await until("it has expired", 10_000, async () => (await rawUnary(stubs.admin, AdminServiceService.getSubscriber.path, Buffer.from(GetSubscriberRequest.encode({ queue, subscriber: "billing" }).finish()))).reason === "SUBSCRIBER_NOT_FOUND");
+    await server.crash();
+    await until("it has expired", 10_000, async () => (await rawUnary(server.stubs.admin, AdminServiceService.getSubscriber.path, Buffer.from(GetSubscriberRequest.encode({ queue, subscriber: "billing" }).finish()))).reason === "SUBSCRIBER_NOT_FOUND");
   });
 
   describe("refuses", () => {
@@ -144,7 +127,7 @@ describe("control of subscribers", function () {
     const startAt = (value: StartPosition): Partial<Subscriber> => ({ start: { $case: "startAt", value } });
 
     before(async () => {
-      await stubs.publish("bad", { event: "a" });
+      await server.stubs.publish("bad", { event: "a" });
       await created({ queue: "bad", ...startAt(StartPosition.LATEST), events: ["a"] });
     });
 
@@ -177,7 +160,7 @@ describe("control of subscribers", function () {
       ["a mask with what is output only", update({}, ["committed_offset"]), Code.INVALID_ARGUMENT, "INVALID_FIELD", "update_mask"],
     ] as const) {
       it(what, async () => {
-        const refused = await rawUnary(stubs.admin, AdminServiceService[method].path, request);
+        const refused = await rawUnary(server.stubs.admin, AdminServiceService[method].path, request);
         expect([refused.code, refused.reason, refused.metadata["field"]]).to.deep.equal([code, reason, field]);
       });
     }
