@@ -301,9 +301,9 @@ export class LaneHandOut {
     return "placed";
   }
 
-  /** The session whose open draft has room, or whose turn it is. Drafts that are full go out on the way. */
+  /** The session whose turn it is, or that drafts a batch of the same trouble already. Drafts that are full go out on the way. */
   private roomFor(holder: SessionState | undefined, trouble: Trouble): SessionState | undefined {
-    const session = holder ?? this.drafting(trouble) ?? this.turns.nextTaker();
+    const session = holder ?? (trouble === FRESH ? undefined : this.drafting(trouble)) ?? this.turns.rotate();
     return session !== undefined && this.turns.mayTake(session) ? session : undefined;
   }
 

@@ -74,12 +74,16 @@ export class SessionState {
     return stop.kind === "after_messages" && this.handedOut >= stop.count;
   }
 
+  /** How many more messages it may hold: at least one, for a session that may take any. */
+  get windowRoom(): number {
+    return this.isAuto ? this.settings.maxBatchMessages : Math.max(1, this.flow.maxMessages - this.inFlightMessages);
+  }
+
   /** How many messages the next batch may have. */
   get messagesRoom(): number {
     const { stop, maxBatchMessages } = this.settings;
-    const window = this.isAuto ? maxBatchMessages : Math.max(1, this.flow.maxMessages - this.inFlightMessages);
     const untilStop = stop.kind === "after_messages" ? stop.count - this.handedOut : maxBatchMessages;
-    return Math.min(maxBatchMessages, window, untilStop);
+    return Math.min(maxBatchMessages, this.windowRoom, untilStop);
   }
 
   /** How many bytes may be in a batch before its last message. */

@@ -202,6 +202,7 @@ export class Unordered implements DeliveryOrder {
   /** Hands out what came back. Returns the offset whose chunk it lacks, if a session is ready for it. */
   private handOutReturned(now: MonotonicMs, effects: Effect[], suspects: boolean): Offset | undefined {
     const { state } = this;
+    this.turns.beginRound();
     let i = 0;
     for (let group = this.returns.groups[i]; group !== undefined; group = this.returns.groups[i]) {
       if (isSuspect(group) !== suspects || group.afterVersion > state.durableVersion) {
@@ -223,7 +224,8 @@ export class Unordered implements DeliveryOrder {
 
   private draftReturned(group: ReturnedGroup, session: SessionState, suspect: boolean): BatchDraft {
     const { state } = this;
-    const room = suspect ? Math.min(session.messagesRoom, suspectLimit(group)) : session.messagesRoom;
+    const share = suspect ? suspectLimit(group) : this.turns.shareOf(session, group.offsets.size);
+    const room = Math.min(session.messagesRoom, share);
     const draft = new BatchDraft(room, session.settings.maxBatchBytes, session.bytesRoom);
     for (let run = 0; run < group.offsets.runCount; run++) {
       const { first, last } = group.offsets.run(run);
@@ -239,6 +241,7 @@ export class Unordered implements DeliveryOrder {
   /** Hands out what was never looked at. Returns the offset whose chunk it lacks, if a session is ready for it. */
   private handOutNew(now: MonotonicMs, effects: Effect[]): Offset | undefined {
     const { state } = this;
+    this.turns.beginRound();
     while (state.next <= state.head) {
       const room = this.unsettledRoom;
       if (room <= 0) return undefined;
@@ -246,7 +249,8 @@ export class Unordered implements DeliveryOrder {
       const session = this.turns.nextTaker();
       if (session === undefined) return undefined;
       if (loaded === undefined || !loaded.isUsable) return state.next;
-      const draft = new BatchDraft(Math.min(session.messagesRoom, room), session.settings.maxBatchBytes, session.bytesRoom);
+      const share = this.turns.shareOf(session, state.head - state.next + 1);
+      const draft = new BatchDraft(Math.min(session.messagesRoom, room, share), session.settings.maxBatchBytes, session.bytesRoom);
       this.draftNew(draft);
       if (draft.count === 0) continue;
       draft.eachRun((first, last) => { this.unsettled.add(first, last); });
