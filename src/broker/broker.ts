@@ -18,6 +18,7 @@ import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
 import { Scheduler } from "./scheduler.js";
+import { SharedTurns } from "./shared-turns.js";
 import { endWith } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
@@ -65,6 +66,7 @@ export class Broker implements BrokerApi, BrokerView {
     this.queues = new QueueRegistry({
       ...{ engine, clock, turns, random, journal, telemetry, settings },
       scheduler: this.scheduler,
+      sharedTurns: new SharedTurns(turns),
       tails: new TailCache(TAIL_BYTES_MAX),
       clients: this.clients,
     });

@@ -4,6 +4,7 @@ import type { State } from "../ports/state.js";
 import type { Turns } from "../ports/turns.js";
 import type { QueueLog } from "./queue-log.js";
 import type { Scheduler } from "./scheduler.js";
+import type { SharedTurns } from "./shared-turns.js";
 import type { QueueTail } from "./tail-cache.js";
 
 /** What all subscriptions of one queue share. */
@@ -14,5 +15,7 @@ export interface DriverParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly turns: Turns;
+  /** Those of all queues. */
+  readonly sharedTurns: SharedTurns;
   readonly journal: Journal;
 }

@@ -7,6 +7,7 @@ import type { Turns } from "../ports/turns.js";
 import type { ClientRegistry } from "./client-registry.js";
 import type { Scheduler } from "./scheduler.js";
 import type { BrokerSettings } from "./settings.js";
+import type { SharedTurns } from "./shared-turns.js";
 import type { TailCache } from "./tail-cache.js";
 
 /** What every queue of a broker shares. */
@@ -15,6 +16,7 @@ export interface QueueParts {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly turns: Turns;
+  readonly sharedTurns: SharedTurns;
   readonly random: Random;
   readonly journal: Journal;
   readonly telemetry: Telemetry;

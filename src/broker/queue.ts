@@ -62,14 +62,14 @@ export class Queue {
     lastTimeMs: WallMs,
   ) {
     this.lastPublishTimeMs = lastTimeMs === 0 ? undefined : lastTimeMs;
-    const { engine, clock, scheduler, turns, journal, telemetry } = parts;
+    const { engine, clock, scheduler, turns, sharedTurns, journal, telemetry } = parts;
     const settings = settingsInEffect(parts.settings, record.own);
     this.settings = settings;
     const tally = telemetry.queue(record.name);
     const matches: EventMatches = new EventMatches(() => this.subscribers.filters());
     this.tail = parts.tails.forQueue();
     this.subscribers = new Subscribers({
-      ...{ log, tail: this.tail, clock, scheduler, turns, journal, telemetry, settings, tally },
+      ...{ log, tail: this.tail, clock, scheduler, turns, sharedTurns, journal, telemetry, settings, tally },
       queue: record.name,
       ordered: record.ordering === "ORDERED",
       state: engine.state(record.id),

@@ -278,7 +278,7 @@ export class Subscribers {
   private restore({ record, cursorBytes, cursor, presence }: StoredSubscriber): void {
     const { log, clock } = this.parts;
     const settings = this.subscriptionSettings(record.name, EventFilter.parse(record.events), record.own);
-    const machine = Subscription.restore(settings, cursorBytes, offset(log.head().next - 1), clock.now(), this.tally(record.name));
+    const machine = Subscription.restore(settings, cursorBytes, offset(log.head().next - 1), clock.now(), this.tally(record.name), this.parts.sharedTurns.budget);
     this.keep(record, settings, machine, cursor);
     this.expiry.add(record.name, presence, record.createTimeMs);
   }
@@ -301,7 +301,7 @@ export class Subscribers {
     await this.parts.trimIdle();
     const after = startOffset(record.start, message, this.parts);
     const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), record.own);
-    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(name));
+    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(name), this.parts.sharedTurns.budget);
     this.floors.set(name, after);
     try {
       const stored = await this.stored.create(record, machine.encodeCursor().bytes);
@@ -316,7 +316,7 @@ export class Subscribers {
   private makeEphemeral(open: OpenSession, filter: EventFilter): SubscriptionDriver {
     const settings = { ...this.subscriptionSettings("", filter, NOTHING_SET), ephemeral: true };
     const after = startOffset(open.start ?? EPHEMERAL_START, "open", this.parts);
-    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(""));
+    const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(""), this.parts.sharedTurns.budget);
     return new SubscriptionDriver(settings, machine, this.parts, this.owner, undefined);
   }
 

@@ -10,7 +10,6 @@ import type { DeliveryRules, Subscription, SubscriptionCounts, SubscriptionSetti
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Put } from "../ports/state.js";
-import { BacklogCounter } from "./backlog-counter.js";
 import { Burial } from "./burial.js";
 import { ChunkSource } from "./chunk-source.js";
 import type { LoadedFact } from "./chunk-source.js";
@@ -22,7 +21,9 @@ import type { Alarm } from "./scheduler.js";
 import { tellSession } from "./session-effects.js";
 import { endWith, isGraceful } from "./session-end.js";
 import type { SessionEnd } from "./session-end.js";
+import type { TurnTaker } from "./shared-turns.js";
 import { deadLetterKey } from "./state-keys.js";
+import { SubscriptionBacklog } from "./subscription-backlog.js";
 import { checkEarlierFilters, movedError } from "./subscription-errors.js";
 
 /** Who keeps the driver. */
@@ -43,7 +44,7 @@ export interface DriverOwner {
  * Runs one subscription: everything that happens becomes a fact, every effect is carried out in order. Facts that effects
  * bring about wait until the step at hand is done, so the machine is never re-entered.
  */
-export class SubscriptionDriver implements SessionHome {
+export class SubscriptionDriver implements SessionHome, TurnTaker {
   readonly name: string;
   /** Which events it takes, by offset. */
   readonly filters: FilterHistory;
@@ -54,7 +55,7 @@ export class SubscriptionDriver implements SessionHome {
   /** Called when a session is ready, or over before it was. */
   private readonly opening = new Map<SessionId, () => void>();
   private readonly source: ChunkSource;
-  private backlog: BacklogCounter;
+  private readonly backlog: SubscriptionBacklog;
   private readonly alarm: Alarm;
   /** Undefined for an ephemeral subscription, which stores nothing. */
   private readonly cursor: CursorWriter | undefined;
@@ -77,7 +78,7 @@ export class SubscriptionDriver implements SessionHome {
     this.filters = machine.filters;
     this.explaining = machine.explaining;
     this.source = new ChunkSource(log, tail, turns, journal);
-    this.backlog = this.backlogCounter();
+    this.backlog = new SubscriptionBacklog(settings.name, machine, parts);
     this.alarm = scheduler.alarm(() => {
       this.post({ type: "time_passed" });
     });
@@ -163,21 +164,17 @@ export class SubscriptionDriver implements SessionHome {
 
   /** Matching messages that are neither settled nor in flight, as far as counted. */
   backlogCount(): number {
-    const { unsettled, inFlight, next } = this.machine.counts();
-    return unsettled - inFlight + this.backlog.ahead(next);
+    return this.backlog.count();
   }
 
   /** Matching messages that come before one that was not looked at yet, as far as that is known without reading. */
   ahead(at: Offset): number | undefined {
-    const { unsettled, inFlight, next } = this.machine.counts();
-    const between = this.backlog.within(next, offset(at - 1));
-    return between === undefined ? undefined : unsettled - inFlight + between;
+    return this.backlog.before(at);
   }
 
   /** The same, after counting to the head of now. */
-  async countBacklog(): Promise<number> {
-    await this.backlog.counted(this.machine.counts().next);
-    return this.backlogCount();
+  countBacklog(): Promise<number> {
+    return this.backlog.counted();
   }
 
   /** Gives a session its place. Resolves when what it claims is durable, or when it is over. */
@@ -218,7 +215,7 @@ export class SubscriptionDriver implements SessionHome {
   changeFilter(filter: EventFilter, detail: string): void {
     checkEarlierFilters(this.name, this.filters.earlier.length);
     this.post({ type: "filter_changed", filter, detail });
-    this.backlog = this.backlogCounter();
+    this.backlog.filterChanged();
   }
 
   /** Stores something in one commit with the cursor of now. Rejects with SUBSCRIPTION_MOVED when that is not known to have happened. */
@@ -236,8 +233,7 @@ export class SubscriptionDriver implements SessionHome {
   /** Lets go of what the log hides since a purge. Repeating it changes nothing. */
   passPurged(): void {
     const through = this.parts.log.purgedThrough;
-    const { committedOffset, next } = this.machine.counts();
-    if (committedOffset < through) this.post({ type: "log_purged", through, matchingAhead: this.backlog.within(next, through) });
+    if (this.committedOffset() < through) this.post({ type: "log_purged", through, matchingAhead: this.backlog.aheadThrough(through) });
   }
 
   /** Without a session: moves over what the filter passes of these chunks, up to the first message that it takes. */
@@ -251,6 +247,10 @@ export class SubscriptionDriver implements SessionHome {
     if (this.over) return;
     this.facts.push(fact);
     if (!this.stepping) this.stepAll();
+  }
+
+  turnCame(): void {
+    this.post({ type: "turn_came" });
   }
 
   /** Resolves when everything settled so far is durable. */
@@ -272,6 +272,7 @@ export class SubscriptionDriver implements SessionHome {
     this.over = true;
     this.facts = [];
     this.alarm.clear();
+    this.parts.sharedTurns.forget(this);
     this.burial.close();
     this.cursor?.close();
   }
@@ -282,6 +283,7 @@ export class SubscriptionDriver implements SessionHome {
       for (const effect of this.machine.step(fact, this.parts.clock.now())) this.run(effect);
     }
     this.stepping = false;
+    this.parts.sharedTurns.worked();
     if (this.over) return;
     this.cursor?.pump();
     const wake = this.machine.nextWake();
@@ -293,6 +295,9 @@ export class SubscriptionDriver implements SessionHome {
     switch (effect.type) {
       case "load":
         this.load(effect.from);
+        return;
+      case "take_turn":
+        this.parts.sharedTurns.wait(this);
         return;
       case "session_ready":
         this.opened(effect.session);
@@ -325,7 +330,7 @@ export class SubscriptionDriver implements SessionHome {
   }
 
   private loaded(fact: LoadedFact): void {
-    if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks, this.machine.counts().next);
+    if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks);
     this.post(fact);
   }
 
@@ -341,10 +346,5 @@ export class SubscriptionDriver implements SessionHome {
     this.parts.journal.warn("a subscriber's stored state is not what it was; it is loaded again", { subscriber: this.name, error });
     this.close(movedError(this.name));
     this.owner.cursorLost(this);
-  }
-
-  private backlogCounter(): BacklogCounter {
-    const { log, tail, turns, journal } = this.parts;
-    return new BacklogCounter(this.name, this.filters.current, log, tail, turns, journal, this.machine.counts().next);
   }
 }

@@ -37,6 +37,8 @@ export const LIMITS = {
   doneRunsMax: 1_000,
   firstFrameMs: 10_000,
   unconfirmedSettleMs: 100,
+  turnMessagesMax: 2_000,
+  turnBytesMax: 2 * MIB,
   rememberedBatches: 1_024,
   blockedLanesTold: 100,
   flowMessagesMax: 100_000,

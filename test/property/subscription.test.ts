@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { EventFilter } from "../../src/core/event-filter.js";
 import type { Claims } from "../../src/core/session.js";
 import { offset } from "../../src/core/units.js";
+import { TurnBudget } from "../../src/core/subscription/turn-budget.js";
 import { range, SETTINGS, SubscriptionHarness } from "../support/subscription-harness.js";
 import { Oracle, PLACES, type Sightings } from "../support/subscription-oracle.js";
 
@@ -20,6 +21,7 @@ type Action =
   | { do: "transport"; session: number; ready: boolean }
   | { do: "pass"; ms: number }
   | { do: "saved" }
+  | { do: "turn" }
   | { do: "purge"; behindHead: number }
   | { do: "copied" }
   | { do: "rules"; blocks: boolean; maxAttempts: number; maxDeliveries: number; maxUnsettled: number }
@@ -48,6 +50,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("transport" as const), session, ready: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(1, 60, 500, 5_000, 20_000) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant("saved" as const) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("turn" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("crash" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("purge" as const), behindHead: fc.nat({ max: 15 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("copied" as const) }) },
@@ -121,6 +124,9 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
     case "saved":
       harness.finishBurying();
       harness.finishSaving();
+      return;
+    case "turn":
+      harness.nextTurn();
       return;
     case "copied":
       harness.finishBurying();
@@ -210,6 +216,8 @@ function decide(harness: SubscriptionHarness, oracle: Oracle, id: string, step: 
 function drain(harness: SubscriptionHarness, oracle: Oracle, open: Set<string>, byHand: boolean): void {
   harness.diskIsFast = true;
   harness.buriesLate = false;
+  harness.turnsComeLate = false;
+  harness.nextTurn();
   harness.finishBurying();
   for (const id of open) harness.end(id, true);
   harness.finishBurying();
@@ -240,9 +248,10 @@ describe("the subscription machine, whatever happens", function () {
         const settings = { ...SETTINGS, ordered, filter: EventFilter.parse(patterns), maxUnsettled: 30 };
         const seen: Sightings = new Map();
         fc.assert(
-          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), fc.boolean(), fc.constantFrom(true, true, true, false), fc.constantFrom(1, 1, 2, 3), (actions, diskIsFast, exclusive, buriesLate, blocks, maxAttempts) => {
-            const harness = new SubscriptionHarness({ ...settings, maxAttempts, onPoison: ordered && blocks ? "BLOCK_LANE" : "DEAD_LETTER" }, diskIsFast);
+          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), fc.boolean(), fc.constantFrom(true, true, true, false), fc.constantFrom(1, 1, 2, 3), fc.constantFrom(Infinity, 4, 12), (actions, diskIsFast, exclusive, buriesLate, blocks, maxAttempts, turnMessages) => {
+            const harness = new SubscriptionHarness({ ...settings, maxAttempts, onPoison: ordered && blocks ? "BLOCK_LANE" : "DEAD_LETTER" }, diskIsFast, undefined, new TurnBudget(turnMessages, 1_000));
             harness.buriesLate = buriesLate;
+            harness.turnsComeLate = true;
             checkHistory(harness, exclusive, actions, seen);
           }),
           { seed, numRuns: RUNS },

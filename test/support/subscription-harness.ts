@@ -3,6 +3,7 @@ import { EventFilter } from "../../src/core/event-filter.js";
 import { NO_CLAIMS, type Claims, type DeliveryRun, type Settlement, type StopPoint } from "../../src/core/session.js";
 import type { DeadLetter, Effect } from "../../src/core/subscription/effects.js";
 import type { Fact, SessionSettings } from "../../src/core/subscription/facts.js";
+import { endlessTurns } from "../../src/core/subscription/turn-budget.js";
 import { Subscription, type DeliveryRules, type SubscriptionSettings } from "../../src/core/subscription/subscription.js";
 import { monotonicMs, offset, wallMs, type Now } from "../../src/core/units.js";
 import { chunkOf } from "./chunk-builder.js";
@@ -65,14 +66,20 @@ export class SubscriptionHarness {
   /** True: copies of dead letters are made when `finishBurying` says so. */
   buriesLate = false;
   private unburied: DeadLetter[] = [];
+  /** True: a turn that was asked for comes when `nextTurn` says so. */
+  turnsComeLate = false;
+  private turnAskedFor = false;
   private saving: { bytes: Buffer; version: number; deadLetters: DeadLetter[] } | undefined;
   private dirty = false;
   /** What the disk holds. */
   stored: Buffer;
 
-  /** @param diskIsFast every cursor is durable in the turn in which it is saved */
-  constructor(public settings: SubscriptionSettings = SETTINGS, public diskIsFast = true, readonly chunksPerLoad = 4) {
-    this.machine = Subscription.begin(settings, offset(0), offset(0));
+  /**
+   * @param diskIsFast every cursor is durable in the turn in which it is saved
+   * @param turns what may be done in a turn; a fact takes no turn
+   */
+  constructor(public settings: SubscriptionSettings = SETTINGS, public diskIsFast = true, readonly chunksPerLoad = 4, readonly turns = endlessTurns()) {
+    this.machine = Subscription.begin(settings, offset(0), offset(0), undefined, turns);
     this.stored = this.machine.encodeCursor().bytes;
     this.machine.step({ type: "cursor_saved", version: 0 }, this.now);
   }
@@ -160,6 +167,14 @@ export class SubscriptionHarness {
     if (this.dirty) this.startSaving();
   }
 
+  /** The event loop has gone round. */
+  nextTurn(): void {
+    this.turns.begin();
+    if (!this.turnAskedFor) return;
+    this.turnAskedFor = false;
+    this.step({ type: "turn_came" });
+  }
+
   /** An operator drops everything through an offset: the record is durable, then the machine hears of it. */
   purge(through: number): void {
     this.purgedThrough = Math.max(this.purgedThrough, through);
@@ -187,7 +202,8 @@ export class SubscriptionHarness {
     this.dirty = false;
     this.copied = [];
     this.unburied = [];
-    this.machine = Subscription.restore(this.settings, this.stored, offset(this.head), this.now);
+    this.machine = Subscription.restore(this.settings, this.stored, offset(this.head), this.now, undefined, this.turns);
+    this.turnAskedFor = false;
     if (this.purgedThrough > 0) this.hearOfPurge();
   }
 
@@ -218,6 +234,14 @@ export class SubscriptionHarness {
         facts.push({ type: "chunks_loaded", chunks: from === -1 ? [] : this.chunks.slice(from, from + this.chunksPerLoad) });
         return;
       }
+      case "take_turn":
+        if (this.turnAskedFor) throw new Error("the machine asked for a second turn");
+        if (this.turnsComeLate) this.turnAskedFor = true;
+        else {
+          this.turns.begin();
+          facts.push({ type: "turn_came" });
+        }
+        return;
       case "deliver": {
         const offsets = effect.parts.flatMap((part) =>
           Array.from({ length: part.count }, (_, i) => part.chunk.first + part.firstIndex + i),

@@ -23,6 +23,8 @@ export interface DeadLetter {
 
 /** What to do, as commands, in order: the only output of the subscription machine. */
 export type Effect =
+  /** There is more to do than this turn allows. Answer with `turn_came` in a later one. At most one is outstanding. */
+  | { readonly type: "take_turn" }
   /** Answer with `chunks_loaded`, `log_truncated` or `chunk_corrupt`. At most one is outstanding. */
   | { readonly type: "load"; readonly from: Offset }
   | { readonly type: "deliver"; readonly session: SessionId; readonly batch: BatchFacts; readonly parts: readonly DeliveryPart[]; readonly messages: number; readonly bytes: number }

@@ -64,5 +64,7 @@ export type Fact =
   | { readonly type: "filter_changed"; readonly filter: EventFilter; readonly detail: string }
   /** An operator paused the subscriber, or ended its pause (undefined); `detail` says so to every session. */
   | { readonly type: "pause_changed"; readonly pause: Pause | undefined; readonly detail: string }
+  /** Answers `take_turn`: a later turn has begun. */
+  | { readonly type: "turn_came" }
   /** The clock reached `nextWake`. */
   | { readonly type: "time_passed" };

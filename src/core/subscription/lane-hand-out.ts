@@ -1,3 +1,4 @@
+import { messageBytes } from "../chunk.js";
 import { offset, type MonotonicMs, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
 import type { BlockedLanes } from "./blocked-lanes.js";
@@ -7,6 +8,7 @@ import { LaneClaims } from "./lane-claims.js";
 import type { Lane, LaneEntry, Lanes } from "./lanes.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ResumableLanes } from "./resumable-lanes.js";
+import { RoomWaits } from "./room-waits.js";
 import type { SessionState } from "./session-state.js";
 import { SessionTurns } from "./session-turns.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -25,7 +27,7 @@ type Placing =
   | "placed"
   /** Nobody can take it before something else happens; that will name the lane again. */
   | "not now"
-  /** No session has room for anything. */
+  /** No session has room for anything, or the turn is over. */
   | "no room";
 
 /** Hands out what the lanes allow: in one sweep over the log what is behind in those that may go on, then what is new. */
@@ -36,8 +38,7 @@ export class LaneHandOut {
   private readonly candidates = new ResumableLanes();
   /** Lanes whose next message waits for its retry to be due, by that message. */
   private readonly dueLater = new Map<Offset, Lane>();
-  /** Lanes that would go deeper if the session that holds them had room. */
-  private readonly fullHolders = new Map<SessionState, Set<Lane>>();
+  private readonly roomWaits = new RoomWaits();
   /** Lanes whose next message is suspect and waits for a session with nothing in flight. */
   private readonly suspects = new Set<Lane>();
   private readonly claims: LaneClaims;
@@ -68,14 +69,14 @@ export class LaneHandOut {
 
   /** Something that this lane may have waited for has happened, or what was behind in it is gone. */
   mayResume(lane: Lane): void {
-    this.waitForRoom(lane, undefined);
+    this.roomWaits.set(lane, undefined);
     if (lane.behind > 0 && !this.blocked.stops(lane)) this.candidates.add(lane);
     else this.candidates.delete(lane);
   }
 
   /** Messages of this lane came back: it goes on further up than it was. */
   goesBack(lane: Lane): void {
-    this.waitForRoom(lane, undefined);
+    this.roomWaits.set(lane, undefined);
     if (this.blocked.stops(lane)) this.candidates.delete(lane);
     else if (lane.behind > 0) this.candidates.addAgain(lane);
   }
@@ -95,7 +96,7 @@ export class LaneHandOut {
   /** A session may take more, or other, than before. */
   sessionChanged(session: SessionState): void {
     if (!session.canTake) return;
-    for (const lane of this.fullHolders.get(session) ?? []) this.mayResume(lane);
+    for (const lane of this.roomWaits.of(session)) this.mayResume(lane);
   }
 
   /** How many more messages may be in flight, wait for a retry, or be first of a lane with nothing in flight. */
@@ -247,6 +248,7 @@ export class LaneHandOut {
   }
 
   private place(lane: Lane, loaded: LoadedChunk, index: number, at: Offset): Placing {
+    if (this.turns.isOver) return "no room";
     const how = this.returns.get(at);
     if (how !== undefined && how.afterVersion > this.state.durableVersion) {
       this.awaiting.push({ lane, version: how.afterVersion });
@@ -268,23 +270,8 @@ export class LaneHandOut {
   private mayFollow(lane: Lane, holder: SessionState): boolean {
     if (lane.entries.length >= holder.laneDepth || lane.entries[0]?.status === "burying") return false;
     if (this.turns.mayTake(holder)) return true;
-    this.waitForRoom(lane, holder);
+    this.roomWaits.set(lane, holder);
     return false;
-  }
-
-  private waitForRoom(lane: Lane, holder: SessionState | undefined): void {
-    const before = lane.waitsForRoomOf;
-    if (before === holder) return;
-    lane.waitsForRoomOf = holder;
-    if (before !== undefined) {
-      const lanes = this.fullHolders.get(before);
-      lanes?.delete(lane);
-      if (lanes?.size === 0) this.fullHolders.delete(before);
-    }
-    if (holder === undefined) return;
-    const lanes = this.fullHolders.get(holder);
-    if (lanes === undefined) this.fullHolders.set(holder, new Set([lane]));
-    else lanes.add(lane);
   }
 
   private placeAlone(lane: Lane, loaded: LoadedChunk, index: number, at: Offset, how: Return): Placing {
@@ -329,6 +316,7 @@ export class LaneHandOut {
       this.send(session, false);
       return false;
     }
+    this.state.turn.spend(1, messageBytes(loaded.chunk, index));
     this.returns.delete(at);
     this.claims.handedOut(lane.hash, at);
     open.entries.push(this.lanes.handOut(lane, at, session, lane.behind > 0));

@@ -20,6 +20,14 @@ export class SessionTurns {
 
   constructor(private readonly state: SubscriptionState) {}
 
+  /** Nothing more goes out in this turn of the event loop. What could have is left for a later one. */
+  get isOver(): boolean {
+    const { turn } = this.state;
+    if (!turn.isSpent) return false;
+    turn.leftOver = true;
+    return true;
+  }
+
   /** Before each hand-out. */
   begin(): void {
     this.reserved = undefined;
@@ -77,6 +85,7 @@ export class SessionTurns {
     let passedLast = false;
     for (const session of this.state.sessions.values()) {
       const mayTake = this.mayTake(session);
+      if (mayTake && first === undefined && this.isOver) return undefined;
       if (mayTake && passedLast) return session;
       if (mayTake) first ??= session;
       if (session.id === this.lastServed) passedLast = true;
@@ -94,7 +103,7 @@ export class SessionTurns {
   /** A session with nothing in flight, for a suspect. */
   idleTaker(): SessionState | undefined {
     if (this.state.pause !== undefined) return undefined;
-    for (const session of this.state.sessions.values()) if (isIdle(session)) return session;
+    for (const session of this.state.sessions.values()) if (isIdle(session)) return this.isOver ? undefined : session;
     return undefined;
   }
 

@@ -10,6 +10,7 @@ import type { PauseInForce } from "./pause.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import type { SubscriptionTally } from "./tally.js";
+import type { TurnShare } from "./turn-budget.js";
 import { hasHistory, type Trouble } from "./trouble.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
@@ -48,6 +49,7 @@ export class SubscriptionState {
    * @param next the first offset never looked at
    * @param durableFloor the committed offset; never goes back
    * @param tally counts what was done, for others to read
+   * @param turn how much of the turn at hand is this subscription's
    */
   constructor(
     public settings: SubscriptionSettings,
@@ -55,6 +57,7 @@ export class SubscriptionState {
     public head: Offset,
     public durableFloor: Offset,
     readonly tally: SubscriptionTally,
+    readonly turn: TurnShare,
   ) {
     this.filters = new FilterHistory(settings.filter);
   }

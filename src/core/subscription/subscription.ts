@@ -3,6 +3,7 @@ import type { SessionId } from "../session.js";
 import { takeCensus, type Census, type SubscriptionCounts } from "./census.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
+import { Departures } from "./departures.js";
 import type { Effect } from "./effects.js";
 import { Explaining } from "./explaining.js";
 import type { Fact } from "./facts.js";
@@ -17,6 +18,7 @@ import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import { SubscriptionState } from "./subscription-state.js";
 import { SubscriptionTally } from "./tally.js";
+import { endlessTurns, TurnShare, type TurnBudget } from "./turn-budget.js";
 import { Unordered } from "./unordered.js";
 import { Verdicts } from "./verdicts.js";
 
@@ -48,6 +50,8 @@ export class Subscription {
   private readonly losses: Losses;
   private readonly operator: OperatorChanges;
   private readonly places: SessionPlaces;
+  private readonly departures: Departures;
+  private awaitsTurn = false;
   private announcedVersion = 0;
   private announcedUrgent = false;
   private notedFloor: Offset;
@@ -61,21 +65,22 @@ export class Subscription {
     this.explaining = new Explaining(state, order);
     this.verdicts = new Verdicts(state, order);
     this.places = new SessionPlaces(state, order);
+    this.departures = new Departures(state, order, this.verdicts, this.places);
     this.leases = new Leases(state, this.verdicts);
     this.losses = new Losses(state, order, this.verdicts);
     this.operator = new OperatorChanges(state, order, this.verdicts);
     this.notedFloor = order.floor;
   }
 
-  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. It adds to `tally`. */
-  static begin(settings: SubscriptionSettings, after: Offset, head: Offset, tally = new SubscriptionTally()): Subscription {
-    const state = new SubscriptionState(settings, offset(after + 1), head, after, tally);
+  /** A new subscription that has settled everything up to `after`, on a log whose last durable message is `head`. It adds to `tally`, and shares `turns`. */
+  static begin(settings: SubscriptionSettings, after: Offset, head: Offset, tally = new SubscriptionTally(), turns: TurnBudget = endlessTurns()): Subscription {
+    const state = new SubscriptionState(settings, offset(after + 1), head, after, tally, new TurnShare(turns));
     return new Subscription(state, settings.ordered ? new InLanes(state) : new Unordered(state));
   }
 
   /** From a cursor that `encodeCursor` made. Throws CursorCorrupt on bytes that are none. */
-  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now, tally = new SubscriptionTally()): Subscription {
-    const state = new SubscriptionState(settings, offset(1), head, offset(0), tally);
+  static restore(settings: SubscriptionSettings, bytes: Uint8Array, head: Offset, now: Now, tally = new SubscriptionTally(), turns: TurnBudget = endlessTurns()): Subscription {
+    const state = new SubscriptionState(settings, offset(1), head, offset(0), tally, new TurnShare(turns));
     const order = settings.ordered ? InLanes.restore(state, bytes, now) : Unordered.restore(state, bytes, now);
     state.durableFloor = order.floor;
     const subscription = new Subscription(state, order);
@@ -101,6 +106,7 @@ export class Subscription {
     this.verdicts.noticePoison(effects);
     this.watchSessions(effects);
     this.announceCursor(effects);
+    this.askForTurn(effects);
     this.state.tally.count(effects);
     return effects;
   }
@@ -171,7 +177,7 @@ export class Subscription {
         this.startSession(fact.session, effects);
         return;
       case "session_ended":
-        this.endSession(fact.session, fact.graceful, effects);
+        this.departures.end(fact.session, fact.graceful, effects);
         return;
       case "settle_received":
         this.settle(fact, now, effects);
@@ -207,6 +213,9 @@ export class Subscription {
       case "pause_changed":
         this.operator.take(fact, now, effects);
         return;
+      case "turn_came":
+        this.awaitsTurn = false;
+        return;
       case "time_passed":
         return;
       case "flow_changed":
@@ -241,24 +250,6 @@ export class Subscription {
     session.headAtOpen = this.state.head;
     this.losses.tell(id, effects);
     this.verdicts.noticeBlocked(id, effects);
-  }
-
-  /** Leases are free at once. AUTO is at most once: what was handed to the transport counts as taken. */
-  private endSession(id: SessionId, graceful: boolean, effects: Effect[]): void {
-    const { state } = this;
-    const session = state.sessions.get(id);
-    if (session === undefined) return;
-    session.isOver = true;
-    const fate = session.isAuto ? FATE.ACKED : graceful ? FATE.RELEASED : FATE.LOST;
-    session.concludeAll(fate, (batch, first, last) => {
-      if (session.isAuto) this.verdicts.taken(first, last);
-      else if (graceful) this.verdicts.release(batch, first, last, effects);
-      else this.verdicts.loseLease(session, batch, first, last, "DISCONNECT", effects);
-    });
-    state.sessions.delete(id);
-    this.order.sessionEnded(session);
-    state.confirmations.forget(id);
-    this.places.left(session, effects);
   }
 
   private takeChunks(fact: Extract<Fact, { type: "chunks_loaded" }>, effects: Effect[]): void {
@@ -321,6 +312,15 @@ export class Subscription {
   private sessionsWait(): boolean {
     for (const session of this.state.sessions.values()) if (session.doneVersion !== undefined) return true;
     return false;
+  }
+
+  private askForTurn(effects: Effect[]): void {
+    const { turn } = this.state;
+    if (turn.leftOver && !this.awaitsTurn) {
+      this.awaitsTurn = true;
+      effects.push({ type: "take_turn" });
+    }
+    turn.leftOver = false;
   }
 
   private announceCursor(effects: Effect[]): void {

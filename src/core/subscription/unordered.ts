@@ -299,6 +299,7 @@ export class Unordered implements DeliveryOrder {
 
   private send(session: SessionState, draft: BatchDraft, trouble: Trouble, alone: boolean, now: MonotonicMs, effects: Effect[]): void {
     sendBatch(session, draft, trouble, alone, now, effects);
+    this.state.turn.spend(draft.count, draft.bytes);
     this.turns.served(session);
   }
 
