@@ -38,8 +38,9 @@ export interface SubscribeOptions {
    */
   readonly acks?: "explicit" | "auto";
   /**
-   * Ends after these: the messages that are in the queue when it opens, or a number of messages. Default: never. A broker may
-   * serve this with `acks: "auto"` alone and say so (NOT_BUILT_YET); `Subscription.drain` ends any subscription in good order.
+   * Ends after these: the messages that are in the queue when it opens, or a number of messages. With explicit acks, "at_head"
+   * waits until all of those are settled, by whichever client; a number counts what this client acked or rejected. Default:
+   * never.
    */
   readonly stop?: "at_head" | { readonly afterMessages: number };
   /** How many unsettled messages this client holds at most. Default: the broker's, 1,000. */

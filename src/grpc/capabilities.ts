@@ -43,6 +43,8 @@ export const CAPABILITIES: readonly string[] = [
   "start-after-offset",
   /** `stop_at_head` and `stop_after_messages` under ACK_MODE_AUTO. */
   "stop-auto",
+  /** The same under ACK_MODE_EXPLICIT. */
+  "stop-explicit",
   /** `text_view`. */
   "text-view",
 ];

@@ -32,7 +32,7 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
     flow: flowWindow(wire.flow),
     start: startPoint("open", wire.start),
     ackTimeoutMs: durationMs("open.ack_timeout", wire.ackTimeout, LIMITS.ackTimeoutMsMin, LIMITS.ackTimeoutMsMax),
-    stop: stopPoint(wire.stop, ackMode),
+    stop: stopPoint(wire.stop),
     textView: wire.textView,
     clientId: checkClientId("open.client_id", wire.clientId),
     queueId: checkText("open.queue_id", wire.queueId, LIMITS.nameLengthMax),
@@ -129,11 +129,8 @@ export function startPoint(message: "open" | "subscriber", wire: WireOpen["start
   }
 }
 
-function stopPoint(wire: WireOpen["stop"], ackMode: AckMode): StopPoint {
+function stopPoint(wire: WireOpen["stop"]): StopPoint {
   if (wire === undefined || wire.value === false) return { kind: "never" };
-  if (ackMode === "EXPLICIT") {
-    throw notBuiltYet(wire.$case === "stopAtHead" ? "open.stop_at_head under ACK_MODE_EXPLICIT" : "open.stop_after_messages under ACK_MODE_EXPLICIT");
-  }
   if (wire.$case === "stopAtHead") return { kind: "at_head" };
   const count = exactNumber("open.stop_after_messages", wire.value);
   if (count === 0) throw invalidField("open.stop_after_messages", "0", "1 or more");

@@ -245,6 +245,25 @@ describe("the client against a server", () => {
     expect(count).to.equal(250);
   });
 
+  it("ends a subscription with acks of its own at the head, or after some messages, when they are settled", async () => {
+    await Promise.all(Array.from({ length: 250 }, () => publish("orders", "e")));
+    const seen: number[] = [];
+    const work = async (stop: NonNullable<SubscribeOptions["stop"]>): Promise<void> => {
+      for await (const delivery of client.subscribe("orders", { subscriber: "s", stop })) {
+        if (delivery.offset % 100 === 0 && delivery.attempt === 1) delivery.retry(1);
+        else {
+          delivery.ack();
+          seen.push(delivery.offset);
+        }
+      }
+    };
+    await work({ afterMessages: 120 });
+    expect(new Set(seen).size).to.equal(120);
+    await work("at_head");
+    expect(new Set(seen).size).to.equal(250);
+    expect((await client.admin.subscriber("orders", "s")).committedOffset).to.equal(250);
+  });
+
   it("begins where it is told to", async () => {
     await Promise.all(Array.from({ length: 10 }, () => publish("orders", "e")));
     expect((await take(client.subscribe("orders", { from: { afterOffset: 7 } }), 1))[0]!.offset).to.equal(8);

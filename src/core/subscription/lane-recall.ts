@@ -19,7 +19,7 @@ function recall(entry: LaneEntry): void {
   const positions = batch?.positions(entry.offset, entry.offset);
   if (batch === undefined || positions === undefined) return;
   if (entry.status === "held") session.conclude(batch, positions, FATE.LOST, () => undefined);
-  else batch.overrule(positions, FATE.LOST);
+  else session.overrule(batch, positions, FATE.LOST);
   tookNoEffect(entry, batch.facts.batchId);
 }
 

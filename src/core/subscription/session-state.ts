@@ -26,8 +26,10 @@ export class SessionState {
   isOver = false;
   inFlightMessages = 0;
   inFlightBytes = 0;
-  /** Messages ever handed to it, for `stop`. */
-  handedOut = 0;
+  /** Messages that it holds or has settled, for `stop`: what went back otherwise does not count. */
+  private countedForStop = 0;
+  /** It stops at the head of when it opened, and that is reached. */
+  headReached = false;
   /** Everything up to this batch was acked cumulatively. */
   ackedThrough = 0;
   nextBatchId = 1;
@@ -71,7 +73,7 @@ export class SessionState {
 
   get stopReached(): boolean {
     const { stop } = this.settings;
-    return stop.kind === "after_messages" && this.handedOut >= stop.count;
+    return this.headReached || (stop.kind === "after_messages" && this.countedForStop >= stop.count);
   }
 
   /** How many more messages it may hold: at least one, for a session that may take any. */
@@ -82,7 +84,7 @@ export class SessionState {
   /** How many messages the next batch may have. */
   get messagesRoom(): number {
     const { stop, maxBatchMessages } = this.settings;
-    const untilStop = stop.kind === "after_messages" ? stop.count - this.handedOut : maxBatchMessages;
+    const untilStop = stop.kind === "after_messages" ? stop.count - this.countedForStop : maxBatchMessages;
     return Math.min(maxBatchMessages, this.windowRoom, untilStop);
   }
 
@@ -114,7 +116,7 @@ export class SessionState {
     if (!this.held.has(forgotten)) this.remembered.delete(forgotten);
     this.inFlightMessages += batch.count;
     this.inFlightBytes += batch.bytes;
-    this.handedOut += batch.count;
+    this.countedForStop += batch.count;
     if (batch.alone) this.suspectInFlight = true;
   }
 
@@ -124,11 +126,25 @@ export class SessionState {
     const { messages, bytes } = batch.conclude(positions, fate);
     this.inFlightMessages -= messages;
     this.inFlightBytes -= bytes;
+    if (!settles(fate)) this.countedForStop -= messages;
     if (batch.heldMessages > 0) return;
     const { batchId } = batch.facts;
     this.held.delete(batchId);
     if (batchId < this.oldestRemembered) this.remembered.delete(batchId);
     if (batch.alone && this.inFlightMessages === 0) this.suspectInFlight = false;
+  }
+
+  /** Takes back verdicts that were not final. */
+  overrule(batch: DeliveryBatch, positions: Positions, fate: Fate): void {
+    batch.visit(positions, (first, last, before) => {
+      if (settles(before)) this.countedForStop -= last - first + 1;
+    });
+    batch.overrule(positions, fate);
+  }
+
+  /** Messages whose hand-out ended without a verdict that settles, and that are given up for it. */
+  gaveUp(messages: number): void {
+    this.countedForStop += messages;
   }
 
   /** Ends every lease, batch by batch, before the session itself goes. */
@@ -151,4 +167,8 @@ export class SessionState {
   deadlineFrom(now: MonotonicMs, leaseMs: number): MonotonicMs {
     return (now + leaseMs) as MonotonicMs;
   }
+}
+
+function settles(fate: Fate): boolean {
+  return fate === FATE.ACKED || fate === FATE.REJECTED;
 }

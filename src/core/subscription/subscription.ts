@@ -13,8 +13,8 @@ import { Leases } from "./leases.js";
 import { Losses } from "./losses.js";
 import { LoadedChunk } from "./loaded-chunks.js";
 import { OperatorChanges } from "./operator-changes.js";
+import { SessionEnds } from "./session-ends.js";
 import { SessionPlaces } from "./session-places.js";
-import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import { SubscriptionState } from "./subscription-state.js";
 import { SubscriptionTally } from "./tally.js";
@@ -50,6 +50,7 @@ export class Subscription {
   private readonly losses: Losses;
   private readonly operator: OperatorChanges;
   private readonly places: SessionPlaces;
+  private readonly ends: SessionEnds;
   private readonly departures: Departures;
   private awaitsTurn = false;
   private announcedVersion = 0;
@@ -66,6 +67,7 @@ export class Subscription {
     this.verdicts = new Verdicts(state, order);
     this.places = new SessionPlaces(state, order);
     this.departures = new Departures(state, order, this.verdicts, this.places);
+    this.ends = new SessionEnds(state, order);
     this.leases = new Leases(state, this.verdicts);
     this.losses = new Losses(state, order, this.verdicts);
     this.operator = new OperatorChanges(state, order, this.verdicts);
@@ -97,6 +99,7 @@ export class Subscription {
     this.take(fact, now, effects);
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     this.places.ready(effects);
+    this.ends.reach();
     this.order.handOut(now.monotonicMs, effects);
     if (this.state.sessions.size === 0) this.state.loaded.clear();
     this.verdicts.bury(effects);
@@ -104,7 +107,7 @@ export class Subscription {
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     for (const effect of this.state.confirmations.flush(this.state.durableVersion, this.state.durableFloor)) effects.push(effect);
     this.verdicts.noticePoison(effects);
-    this.watchSessions(effects);
+    this.ends.watch(effects);
     this.announceCursor(effects);
     this.askForTurn(effects);
     this.state.tally.count(effects);
@@ -283,37 +286,6 @@ export class Subscription {
     this.announcedVersion = state.version;
   }
 
-  /** Tells who has caught up, and ends who has reached a stop or finished draining. */
-  private watchSessions(effects: Effect[]): void {
-    const { state } = this;
-    for (const session of state.startedSessions()) {
-      if (session.finished) continue;
-      if (!session.caughtUp && this.order.handedOutThrough(session.headAtOpen)) {
-        session.caughtUp = true;
-        const detail = `everything up to offset ${session.headAtOpen}, the head when this session opened, has been handed out`;
-        effects.push({ type: "notice", session: session.id, reason: "CAUGHT_UP", detail, range: undefined });
-      }
-      if (!this.isDone(session) || state.confirmations.owes(session.id)) continue;
-      session.doneVersion ??= state.version;
-      if (session.doneVersion > state.durableVersion) continue;
-      session.finished = true;
-      effects.push({ type: "finish_session", session: session.id });
-    }
-  }
-
-  private isDone(session: SessionState): boolean {
-    if (session.inFlightMessages > 0) return false;
-    if (session.draining || session.stopReached) return true;
-    if (session.settings.stop.kind !== "at_head") return false;
-    return session.isAuto ? this.order.handedOutThrough(session.headAtOpen) : this.order.floor >= session.headAtOpen;
-  }
-
-  /** True while a session could end if only the cursor were durable. */
-  private sessionsWait(): boolean {
-    for (const session of this.state.sessions.values()) if (session.doneVersion !== undefined) return true;
-    return false;
-  }
-
   private askForTurn(effects: Effect[]): void {
     const { turn } = this.state;
     if (turn.leftOver && !this.awaitsTurn) {
@@ -333,7 +305,7 @@ export class Subscription {
       state.filters.settled(this.notedFloor);
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
-    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.places.anyOpening || this.sessionsWait();
+    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.places.anyOpening || this.ends.anyWaiting;
     if (state.version === this.announcedVersion && (!urgent || this.announcedUrgent)) return;
     this.announcedVersion = state.version;
     this.announcedUrgent = urgent;

@@ -159,11 +159,13 @@ export class Verdicts {
   ): void {
     const settles = this.state.settings.ephemeral && (why.reason === "REJECTED" || this.state.settings.onPoison === "DEAD_LETTER");
     if (settles) {
+      if (why.reason !== "REJECTED") session.gaveUp(last - first + 1);
       this.order.acked(first, last, owed);
       return;
     }
     const holder = { holderSession: session.id, holderClient: session.settings.clientId };
     const bury = (from: Offset, through: Offset): void => {
+      if (why.reason !== "REJECTED") session.gaveUp(through - from + 1);
       for (let at: Offset = from; at <= through; at = offset(at + 1)) {
         this.buryLater({ offset: at, ...why, attempts: facts.attempt, deliveries: facts.deliveryCount, ...holder }, owed);
       }

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { Queue, Retention } from "../../../generated/tidemark/v1/queue.js";
 import { OnExpiry, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
-import { AckMode, OpenSession } from "../../../generated/tidemark/v1/subscribe.js";
+import { OpenSession } from "../../../generated/tidemark/v1/subscribe.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { adminHandlers } from "../../../src/grpc/admin.js";
@@ -33,8 +33,6 @@ const SETTING: Readonly<Record<string, () => void>> = {
   "NewMessage.delay": publishing({ when: { $case: "delay", value: SECOND } }),
   "NewMessage.deliver_time": publishing({ when: { $case: "deliverTime", value: SECOND } }),
   "OpenSession.start_from_time": opening({ start: { $case: "startFromTime", value: SECOND } }),
-  "OpenSession.stop_at_head": opening({ stop: { $case: "stopAtHead", value: true } }),
-  "OpenSession.stop_after_messages": opening({ stop: { $case: "stopAfterMessages", value: 1n } }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
@@ -69,10 +67,4 @@ describe("docs/status.md", () => {
       expect(set).to.throw(BrokerError).with.property("reason", "NOT_BUILT_YET");
     });
   }
-
-  it("is right that stop is served under AUTO", () => {
-    for (const stop of [{ $case: "stopAtHead", value: true } as const, { $case: "stopAfterMessages", value: 1n } as const]) {
-      expect(opening({ ackMode: AckMode.AUTO, stop })).to.not.throw();
-    }
-  });
 });
