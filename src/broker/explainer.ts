@@ -164,5 +164,6 @@ function laneOf({ orderingKey }: StoredMessage): bigint {
 /** Of a start at the end of the log only its time is known. */
 function isBeforeStart({ start, createTimeMs }: SubscriberRecord, message: StoredMessage): boolean {
   if (start.kind === "after_offset") return message.offset <= start.offset;
+  if (start.kind === "from_time") return message.publishTimeMs < start.timeMs;
   return start.kind === "latest" && message.publishTimeMs < createTimeMs;
 }

@@ -1,7 +1,8 @@
 import type { Chunk } from "../core/chunk.js";
+import { BrokerError } from "../core/errors.js";
 import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
-import type { Log } from "../ports/log.js";
+import type { Log, LogCorrupt } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
 
 /** Headers read before others get their turn: some hundred microseconds of work. */
@@ -24,7 +25,7 @@ export async function* readHeaders(log: Log, from: Offset, until: Offset, turns:
 }
 
 /** Where the first chunk begins whose newest message is from `time` or later; `next` if there is none. A few dozen headers are read. */
-export async function firstSince(log: Log, time: WallMs, next: Offset): Promise<Offset> {
+export async function firstSince(log: Pick<Log, "headers">, time: WallMs, next: Offset): Promise<Offset> {
   let low = 1;
   let high: number = next;
   while (low < high) {
@@ -34,6 +35,15 @@ export async function firstSince(log: Log, time: WallMs, next: Offset): Promise<
     else low = chunk.last + 1;
   }
   return offset(low);
+}
+
+/** What a caller is told of messages that he needs and that cannot be read. */
+export function chunkCorrupt(queue: string, { from, through }: LogCorrupt): BrokerError {
+  return new BrokerError("CHUNK_CORRUPT", `the messages ${from} to ${through} of queue ${queue} fail their checksum and cannot be read; go on from offset ${through + 1}`, {
+    queue,
+    first: String(from),
+    last: String(through),
+  });
 }
 
 /** Resolves in a later turn of the event loop. */

@@ -9,7 +9,7 @@ import type { Offset, WallMs } from "../core/units.js";
 import { LogCorrupt, LogOutOfRange } from "../ports/log.js";
 import type { Log, ReadLimit } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
-import { firstSince, nextTurn } from "./log-headers.js";
+import { chunkCorrupt, firstSince, nextTurn } from "./log-headers.js";
 
 /** One read: a full chunk, or as many small ones. Others get their turn after each. */
 const READ_BYTES = 256 * 1024;
@@ -208,13 +208,5 @@ function beyondHead(queue: string, asked: Offset, first: Offset, end: Offset): B
     field: "from_offset",
     value: String(asked),
     limit: `${first} to ${end}`,
-  });
-}
-
-function chunkCorrupt(queue: string, { from, through }: LogCorrupt): BrokerError {
-  return new BrokerError("CHUNK_CORRUPT", `the messages ${from} to ${through} of queue ${queue} fail their checksum and cannot be read; go on from offset ${through + 1}`, {
-    queue,
-    first: String(from),
-    last: String(through),
   });
 }

@@ -25,7 +25,11 @@ export interface SubscriberRecord {
 
 export function encodeSubscriberRecord({ events, createTimeMs, start, own, pause }: SubscriberRecord): Buffer {
   const startOffset = start.kind === "after_offset" ? start.offset : 0;
-  return encodeRecord({ events, createTimeMs, start: start.kind, startOffset, ...own, ...(pause !== undefined && { pausedUntilMs: pause.resumeTimeMs ?? 0 }) });
+  return encodeRecord({
+    ...{ events, createTimeMs, start: start.kind, startOffset, ...own },
+    ...(pause !== undefined && { pausedUntilMs: pause.resumeTimeMs ?? 0 }),
+    ...(start.kind === "from_time" && { startTimeMs: start.timeMs }),
+  });
 }
 
 /** RecordCorrupt on bytes that `encodeSubscriberRecord` did not make. */
@@ -36,7 +40,7 @@ export function decodeSubscriberRecord(name: string, bytes: Buffer): SubscriberR
     name,
     events: record.texts("events"),
     createTimeMs: wallMs(record.count("createTimeMs")),
-    start: startPoint(name, record.text("start"), record.count("startOffset")),
+    start: startPoint(name, record),
     own: settingsIn(`subscriber ${name}`, record, FIELDS),
     pause: pausedUntilMs === undefined ? undefined : { resumeTimeMs: pausedUntilMs === 0 ? undefined : wallMs(pausedUntilMs) },
   };
@@ -44,17 +48,22 @@ export function decodeSubscriberRecord(name: string, bytes: Buffer): SubscriberR
 
 /** Whether two starts are the same wish. */
 export function sameStart(a: StartPoint, b: StartPoint): boolean {
-  if (a.kind !== b.kind) return false;
-  return a.kind !== "after_offset" || b.kind !== "after_offset" || a.offset === b.offset;
+  if (a.kind === "after_offset" && b.kind === "after_offset") return a.offset === b.offset;
+  if (a.kind === "from_time" && b.kind === "from_time") return a.timeMs === b.timeMs;
+  return a.kind === b.kind;
 }
 
 /** A start in words, for messages. */
 export function startText(start: StartPoint): string {
+  if (start.kind === "from_time") return `at ${new Date(start.timeMs).toISOString()}`;
   return start.kind === "after_offset" ? `after offset ${start.offset}` : start.kind;
 }
 
-function startPoint(name: string, kind: string, startOffset: number): StartPoint {
+function startPoint(name: string, record: JsonRecord): StartPoint {
+  const kind = record.text("start");
+  const startOffset = offset(record.count("startOffset"));
   if (kind === "earliest" || kind === "latest") return { kind };
-  if (kind === "after_offset") return { kind, offset: offset(startOffset) };
+  if (kind === "after_offset") return { kind, offset: startOffset };
+  if (kind === "from_time") return { kind, timeMs: wallMs(record.count("startTimeMs")) };
   throw new RecordCorrupt(`subscriber ${name} has the unknown start ${kind}`);
 }

@@ -16,7 +16,7 @@ import { StoredSubscribers } from "./stored-subscribers.js";
 import type { StoredSubscriber } from "./stored-subscribers.js";
 import { nextTurn } from "./log-headers.js";
 import { checkSubscriberClaims } from "./subscriber-claims.js";
-import { startOffset } from "./start-offset.js";
+import { findStart, startOffset } from "./start-offset.js";
 import { subscriberKey } from "./state-keys.js";
 import { SubscriberExpiry } from "./subscriber-expiry.js";
 import type { DurableSubscriber, Joined, SubscribersParts } from "./subscribers-parts.js";
@@ -26,6 +26,7 @@ import type { SubscriberRecord } from "./subscriber-record.js";
 import type { NewSubscriber, SubscriberUpdate } from "./subscriber-api.js";
 import { changesText, NOTHING_SET } from "./subscriber-settings.js";
 import type { OwnSubscriberSettings } from "./subscriber-settings.js";
+import { deletedError } from "./subscription-errors.js";
 import { changedRecord, changeTexts, checkSame, newRecord } from "./subscriber-update.js";
 import type { SubscriberHome } from "./subscriber-update.js";
 import { SubscriptionDriver } from "./subscription-driver.js";
@@ -68,7 +69,7 @@ export class Subscribers {
       emptied: (driver) => {
         this.awake.delete(driver);
         if (this.durable.get(driver.name)?.driver === driver) this.expiry.gone(driver.name);
-        if (driver.name === "") driver.close(this.deletedError(driver.name));
+        if (driver.name === "") driver.close(deletedError(parts.queue, driver.name));
       },
       cursorLost: (driver) => {
         this.reload(driver.name);
@@ -143,7 +144,7 @@ export class Subscribers {
   /** The durable subscriber that `open` names, made if there is none, or an ephemeral one. */
   async join(open: OpenSession): Promise<Joined> {
     const filter = EventFilter.parse(open.events);
-    if (open.subscriber === "") return { driver: this.makeEphemeral(open, filter), created: true, settings: () => this.settings };
+    if (open.subscriber === "") return { driver: await this.makeEphemeral(open, filter), created: true, settings: () => this.settings };
     const settings = (): BrokerSettings => settingsInEffect(this.settings, this.ownOf(open.subscriber));
     return this.serial.run(open.subscriber, async () => {
       const known = this.durable.get(open.subscriber);
@@ -220,7 +221,7 @@ export class Subscribers {
     const { driver } = this.get(name);
     this.durable.delete(name);
     this.expiry.forget(name);
-    driver.close(this.deletedError(name));
+    driver.close(deletedError(this.parts.queue, name));
     this.parts.telemetry.forgetSubscriber(this.parts.queue, name);
     this.parts.changed();
     await this.stored.remove(name);
@@ -298,8 +299,9 @@ export class Subscribers {
   private async create(record: SubscriberRecord, message: string): Promise<SubscriptionDriver> {
     const { name } = record;
     await this.stored.removeDeadLetters(name);
+    const start = await findStart(record.start, this.parts);
     await this.parts.trimIdle();
-    const after = startOffset(record.start, message, this.parts);
+    const after = startOffset(start, message, this.parts);
     const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), record.own);
     const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(name), this.parts.sharedTurns.budget);
     this.floors.set(name, after);
@@ -313,9 +315,9 @@ export class Subscribers {
     }
   }
 
-  private makeEphemeral(open: OpenSession, filter: EventFilter): SubscriptionDriver {
+  private async makeEphemeral(open: OpenSession, filter: EventFilter): Promise<SubscriptionDriver> {
     const settings = { ...this.subscriptionSettings("", filter, NOTHING_SET), ephemeral: true };
-    const after = startOffset(open.start ?? EPHEMERAL_START, "open", this.parts);
+    const after = startOffset(await findStart(open.start ?? EPHEMERAL_START, this.parts), "open", this.parts);
     const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(""), this.parts.sharedTurns.budget);
     return new SubscriptionDriver(settings, machine, this.parts, this.owner, undefined);
   }
@@ -341,10 +343,5 @@ export class Subscribers {
       .catch((error: unknown) => {
         this.parts.journal.error("a subscriber cannot be loaded again; nothing is trimmed until the server is restarted", { subscriber: name, error });
       });
-  }
-
-  private deletedError(name: string): BrokerError {
-    const { queue } = this.parts;
-    return new BrokerError("SUBSCRIBER_DELETED", `subscriber ${name} of queue ${queue} was deleted`, { queue, subscriber: name });
   }
 }

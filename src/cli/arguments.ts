@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { pointInTime } from "./time-point.js";
 
 /** What every command that talks to a broker takes. */
 export interface GlobalOptions {
@@ -43,15 +44,15 @@ export function positiveNumber(text: string): number {
   return number;
 }
 
-/** Where to begin: by name, or at the first offset that is wanted. */
-export type From = "earliest" | "latest" | { readonly afterOffset: number };
+/** Where to begin: by name, at the first offset that is wanted, or at a time. */
+export type From = "earliest" | "latest" | { readonly afterOffset: number } | { readonly time: Date };
 
 export function fromPosition(text: string): From {
   if (text === "earliest" || text === "latest") return text;
-  if (!/^[0-9]+$/.test(text) || Number(text) < 1 || !Number.isSafeInteger(Number(text))) {
-    throw new InvalidArgumentError("It must be earliest, latest, or the offset of the first message wanted, from 1.");
-  }
-  return { afterOffset: Number(text) - 1 };
+  if (/^[0-9]+$/.test(text) && Number(text) >= 1 && Number.isSafeInteger(Number(text))) return { afterOffset: Number(text) - 1 };
+  const time = pointInTime(text);
+  if (time === undefined) throw new InvalidArgumentError("It must be earliest, latest, the offset of the first message wanted, from 1, or when that was published: how long ago (10m, 2h, 1d) or a time (2026-11-24T08:30).");
+  return { time };
 }
 
 /** Gathers `name=value` pairs of an option that may be repeated. */

@@ -20,6 +20,7 @@ const EXAMPLES = `
 Examples:
   tidemark subscribe orders                           new messages, as they come
   tidemark subscribe orders --from earliest           all that are there, then new ones
+  tidemark subscribe orders --from 10m                those of the last ten minutes, then new ones
   tidemark subscribe orders 'order.*' --subscriber billing
                                                       go on where billing left off
   tidemark subscribe orders --subscriber ledger --exclusive
@@ -40,7 +41,7 @@ export function addSubscribe(program: Command): void {
     .argument("[events...]", "event filters: order.created, order.* (one token), order.** (one or more); default: every event")
     .option("-s, --subscriber <name>", "a durable name: the broker remembers what it has read")
     .option("-x, --exclusive", "let one client of the subscriber work at a time: the others stand by and take over; needs --subscriber")
-    .option("--from <where>", "where a new subscriber begins: earliest, latest, or an offset (default: earliest with a name, latest without)", fromPosition)
+    .option("--from <where>", "where a new subscriber begins: earliest, latest, an offset, or a time: 10m (ago), 2026-11-24T08:30 (default: earliest with a name, latest without)", fromPosition)
     .option("-n, --count <number>", "leave after so many messages", positiveInteger)
     .option("-u, --until-head", "leave when everything that is there now has come")
     .option("--lane-depth <number>", "of an ordered queue, hold so many messages of one ordering key at once (default: 1)", positiveInteger)

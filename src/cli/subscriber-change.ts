@@ -60,7 +60,7 @@ function addCreate(subscriber: Command): void {
     .argument("<queue>", "the queue; it must be there")
     .argument("<name>", "up to 128 letters, digits, dots, underscores and hyphens")
     .argument("[events...]", `${EVENTS_ABOUT}; default: every event`)
-    .option("--from <where>", "where it begins: earliest, latest, or an offset (default: earliest)", fromPosition);
+    .option("--from <where>", "where it begins: earliest, latest, an offset, or a time: 10m (ago), 2026-11-24T08:30 (default: earliest)", fromPosition);
   addSettingFlags(create, "subscriber")
     .addHelpText("after", CREATE_EXAMPLES)
     .action((queue: string, name: string, events: string[], flags: QueueSettingFlags & CreateFlags, command: Command) =>

@@ -9,11 +9,17 @@ const TIME = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+
  * names a zone.
  */
 export function timePoint(text: string): Date {
+  const time = pointInTime(text);
+  if (time === undefined) throw new InvalidArgumentError("It must be how long ago (90s, 10m, 2h, 1d) or a time (2026-11-24, 2026-11-24T08:30, 2026-11-24T08:30:00Z).");
+  return time;
+}
+
+/** The same where it may be something else; undefined: it is no such time. */
+export function pointInTime(text: string): Date | undefined {
   const [, amount, unit = ""] = AGO.exec(text) ?? [];
   if (amount !== undefined) return valid(new Date(Date.now() - Number(amount) * (UNIT_MS[unit] ?? NaN)));
   const [, date, time = "00:00", zone = ""] = TIME.exec(text) ?? [];
-  if (date === undefined) throw invalid();
-  return valid(new Date(`${date}T${time}${zone}`));
+  return date === undefined ? undefined : valid(new Date(`${date}T${time}${zone}`));
 }
 
 /** A date with or without a time, local unless it names a zone, as an option's value. */
@@ -24,11 +30,6 @@ export function dateAndTime(text: string): Date {
   return found;
 }
 
-function valid(time: Date): Date {
-  if (Number.isNaN(time.getTime())) throw invalid();
-  return time;
-}
-
-function invalid(): InvalidArgumentError {
-  return new InvalidArgumentError("It must be how long ago (90s, 10m, 2h, 1d) or a time (2026-11-24, 2026-11-24T08:30, 2026-11-24T08:30:00Z).");
+function valid(time: Date): Date | undefined {
+  return Number.isNaN(time.getTime()) ? undefined : time;
 }

@@ -1,7 +1,7 @@
 import { AckMode, type OpenSession, Sharing, StartPosition } from "../../generated/tidemark/v1/subscribe.js";
 import type { OffsetRange } from "../../generated/tidemark/v1/message.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
-import { durationFromMs } from "./wire-time.js";
+import { dateToTimestamp, durationFromMs } from "./wire-time.js";
 
 /** Where a session goes on that replaces a broken one. */
 export interface ResumePoint {
@@ -63,6 +63,7 @@ export function startOf(from: SubscribeOptions["from"]): OpenSession["start"] {
     case "latest":
       return { $case: "startAt", value: StartPosition.LATEST };
     default:
+      if ("time" in from) return { $case: "startFromTime", value: dateToTimestamp(from.time) };
       return { $case: "startAfterOffset", value: BigInt(from.afterOffset) };
   }
 }

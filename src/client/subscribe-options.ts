@@ -11,10 +11,11 @@ export interface SubscribeOptions {
   /** Event filters: `order.created`, `order.*` (one token), `order.**` (one or more at the end). Default: every event. */
   readonly events?: readonly string[];
   /**
-   * Where a new subscriber begins: at the oldest message, after the newest, or after an offset (0: before the first). An
-   * existing one goes on where it was. Default: "earliest" with a name, "latest" without.
+   * Where a new subscriber begins: at the oldest message, after the newest, after an offset (0: before the first), or with the
+   * first message published at a time or later. An existing one goes on where it was. Default: "earliest" with a name,
+   * "latest" without.
    */
-  readonly from?: "earliest" | "latest" | { readonly afterOffset: number };
+  readonly from?: "earliest" | "latest" | { readonly afterOffset: number } | { readonly time: Date };
   /**
    * One client of the subscriber works, the others stand by (the `opened` event says so), and when it goes, the one that has
    * stood by longest takes over at once (a notice TAKEN_OVER). All clients of a subscriber have to say the same. Default:

@@ -1,4 +1,4 @@
-import type { Offset } from "./units.js";
+import type { Offset, WallMs } from "./units.js";
 
 /** Identity of one open Subscribe stream (or Pull lease), unique for the life of the data directory. */
 export type SessionId = string;
@@ -25,7 +25,9 @@ export interface FlowWindow {
 export type StartPoint =
   | { readonly kind: "earliest" }
   | { readonly kind: "latest" }
-  | { readonly kind: "after_offset"; readonly offset: Offset };
+  | { readonly kind: "after_offset"; readonly offset: Offset }
+  /** With the first message published at this time or later. */
+  | { readonly kind: "from_time"; readonly timeMs: WallMs };
 
 /** When a session ends by itself. */
 export type StopPoint =

@@ -41,6 +41,8 @@ export const CAPABILITIES: readonly string[] = [
   "shared-subscribers",
   /** `start_after_offset`. */
   "start-after-offset",
+  /** `start_from_time`. */
+  "start-from-time",
   /** `stop_at_head` and `stop_after_messages` under ACK_MODE_AUTO. */
   "stop-auto",
   /** The same under ACK_MODE_EXPLICIT. */

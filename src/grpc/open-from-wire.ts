@@ -5,10 +5,10 @@ import { EventFilter } from "../core/event-filter.js";
 import { DEFAULTS, LIMITS } from "../core/limits.js";
 import { checkClientId, checkLabels, checkName, checkText, invalidField } from "../core/names.js";
 import type { AckMode, Claims, OffsetRun, OpenSession, Sharing, StartPoint, StopPoint } from "../core/session.js";
-import { offset } from "../core/units.js";
+import { offset, wallMs } from "../core/units.js";
 import { CAPABILITIES } from "./capabilities.js";
-import { flowWindow, notBuiltYet } from "./from-wire.js";
-import { clampedNumber, durationMs, exactNumber } from "./wire-numbers.js";
+import { flowWindow } from "./from-wire.js";
+import { clampedNumber, durationMs, exactNumber, wallTimeMs } from "./wire-numbers.js";
 
 /** Where a stream came from, as its call says. */
 export interface SessionOrigin {
@@ -113,7 +113,8 @@ function openAckMode(wire: WireAckMode): AckMode {
 /** Where a subscriber begins; undefined when nothing is said. `message` is who says it in the request. */
 export function startPoint(message: "open" | "subscriber", wire: WireOpen["start"]): StartPoint | undefined {
   if (wire === undefined) return undefined;
-  if (wire.$case === "startFromTime") throw notBuiltYet(`${message}.start_from_time`);
+  // Nothing was published before 1970.
+  if (wire.$case === "startFromTime") return { kind: "from_time", timeMs: wallMs(Math.max(0, wallTimeMs(`${message}.start_from_time`, wire.value))) };
   if (wire.$case === "startAfterOffset") {
     return { kind: "after_offset", offset: offset(exactNumber(`${message}.start_after_offset`, wire.value)) };
   }

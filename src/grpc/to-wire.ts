@@ -214,6 +214,7 @@ function optionalTime(time: WallMs | undefined): ReturnType<typeof timestamp> | 
 
 function startPoint(start: StartPoint): Subscriber["start"] {
   if (start.kind === "after_offset") return { $case: "startAfterOffset", value: BigInt(start.offset) };
+  if (start.kind === "from_time") return { $case: "startFromTime", value: timestamp(start.timeMs) };
   return { $case: "startAt", value: start.kind === "earliest" ? StartPosition.EARLIEST : StartPosition.LATEST };
 }
 

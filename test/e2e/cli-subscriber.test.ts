@@ -40,6 +40,14 @@ describe("the commands that make, change and pause subscribers", function () {
     expect((await tidemark("subscriber", "create", "none", "billing")).err).to.match(/there is no queue none/);
   });
 
+  it("make one that begins at a time, and let one be made by subscribing", async () => {
+    await rows("publish", "since", "order.created", "1");
+    expect((await rows("subscriber", "create", "since", "all", "--from", "1h"))[0]).to.include({ committed_offset: 0, backlog_count: 1 });
+    expect((await rows("subscriber", "create", "since", "none", "--from", "2999-01-01"))[0]).to.include({ committed_offset: 1, backlog_count: 0 });
+    expect(await rows("subscribe", "since", "--subscriber", "log", "--from", "10m", "--until-head")).to.have.length(1);
+    expect((await tidemark("subscribe", "since", "--from", "soon")).err).to.match(/It must be earliest, latest, the offset/);
+  });
+
   it("change a filter and settings, and have settings inherited again", async () => {
     await rows("publish", "changes", "order.created", "1");
     await rows("subscriber", "create", "changes", "billing", "order.*", "--ack-timeout", "5s");

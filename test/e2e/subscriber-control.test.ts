@@ -61,6 +61,30 @@ describe("control of subscribers", function () {
     await stream.cancel();
   });
 
+  it("begins at a time, for whoever makes the subscriber, and takes the same one again after a kill", async () => {
+    const queue = "since";
+    const { publishTime: before } = await server.stubs.publish(queue, { event: "a" });
+    await until("another millisecond", 5_000, () => Date.now() > Number(before?.seconds) * 1_000 + (before?.nanos ?? 0) / 1e6);
+    const { publishTime } = await server.stubs.publish(queue, { event: "b" });
+    const start = { $case: "startFromTime", value: publishTime ?? seconds(0) } as const;
+    expect(await created({ queue, start })).to.deep.include({ start, committedOffset: 1n, backlogCount: 1n });
+    const opened = server.stubs.subscribe({ queue, subscriber: "audit", start });
+    expect((await opened.receive(1)).map(({ offset }) => offset)).to.deep.equal([2n]);
+    await opened.cancel();
+    await server.crash();
+    for (const subscriber of ["audit", "billing"]) {
+      const again = server.stubs.subscribe({ queue, subscriber, start });
+      expect(await again.next("opened")).to.include({ created: false });
+      expect((await again.receive(1)).map(({ offset }) => offset)).to.deep.equal([2n]);
+      await again.cancel();
+    }
+    const refused = await server.stubs.subscribe({ queue, subscriber: "audit", start: { ...start, value: seconds(7) } }).ended;
+    expect([refused.code, refused.details]).to.deep.equal([
+      Code.FAILED_PRECONDITION,
+      `subscriber audit exists and goes on from its own offset; it began at ${new Date(Number(start.value.seconds) * 1_000 + start.value.nanos / 1e6).toISOString()}, not at 1970-01-01T00:00:07.000Z: leave the start out, or seek`,
+    ]);
+  });
+
   it("pauses and resumes a stream that is open, which is told", async () => {
     const queue = "paused";
     await server.stubs.publish(queue, { event: "a" });
@@ -147,6 +171,7 @@ describe("control of subscribers", function () {
       ["another setting for one that is there", create({ ...startAt(StartPosition.LATEST), events: ["a"], ...own({ maxAttempts: 3 }) }), Code.ALREADY_EXISTS, "SUBSCRIBER_EXISTS", "subscriber.settings.max_attempts"],
       ["a start from the future", create(startAt(StartPosition.UNRECOGNIZED)), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.start_at"],
       ["a start beyond the head", create({ name: "far", start: { $case: "startAfterOffset", value: 99n } }), Code.OUT_OF_RANGE, "BEYOND_HEAD", "subscriber.start_after_offset"],
+      ["a start at what is no time", create({ name: "far", start: { $case: "startFromTime", value: { seconds: 0n, nanos: 1_000_000_000 } } }), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.start_from_time"],
       ["an expire_after of half a second", update(own({ expireAfter: { seconds: 0n, nanos: 500_000_000 } })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.expire_after"],
       ["an ack_timeout of a day", update(own({ ackTimeout: day })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.ack_timeout"],
       ["a window of 100,001 messages", update(own({ windowMessages: 100_001 })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.window_messages"],

@@ -9,6 +9,8 @@ describe("arguments", () => {
     expect(fromPosition("latest")).to.equal("latest");
     expect(fromPosition("1")).to.deep.equal({ afterOffset: 0 });
     expect(fromPosition("500")).to.deep.equal({ afterOffset: 499 });
+    expect(fromPosition("2026-11-24T08:30:00Z")).to.deep.equal({ time: new Date(Date.UTC(2026, 10, 24, 8, 30)) });
+    expect(fromPosition("10m")).to.have.property("time").that.is.a("date");
   });
 
   it("takes addresses of brokers, and says how they are written", () => {
@@ -36,7 +38,7 @@ describe("arguments", () => {
   });
 
   it("refuses what is no start, no count, no header", () => {
-    for (const text of ["", "0", "-1", "1.5", "first", "1e3", "9007199254740993"]) {
+    for (const text of ["", "0", "-1", "1.5", "first", "1e3", "9007199254740993", "2026-13-01"]) {
       expect(() => fromPosition(text), text).to.throw(InvalidArgumentError);
       expect(() => positiveInteger(text), text).to.throw(InvalidArgumentError);
     }

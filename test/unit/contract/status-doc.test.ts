@@ -2,12 +2,10 @@ import { expect } from "chai";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { Queue, Retention } from "../../../generated/tidemark/v1/queue.js";
 import { OnExpiry, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
-import { OpenSession } from "../../../generated/tidemark/v1/subscribe.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { adminHandlers } from "../../../src/grpc/admin.js";
 import { newMessage } from "../../../src/grpc/from-wire.js";
-import { openSession } from "../../../src/grpc/open-from-wire.js";
 import { newQueue } from "../../../src/grpc/queue-from-wire.js";
 import type { Journal } from "../../../src/ports/journal.js";
 import { describeFile, FILES, repositoryText, serviceNamed } from "./descriptor-set.js";
@@ -19,10 +17,6 @@ function publishing(part: Partial<NewMessage>): () => void {
   return () => newMessage("message", { ...NewMessage.fromPartial({ event: "order.created" }), ...part }, 100);
 }
 
-function opening(part: Partial<OpenSession>): () => void {
-  return () => openSession({ ...OpenSession.fromPartial({ queue: "orders", subscriber: "billing" }), ...part }, { peer: "127.0.0.1:1", userAgent: "" });
-}
-
 function creating(part: Partial<Queue>): () => void {
   return () => newQueue({ ...Queue.fromPartial({ name: "orders" }), ...part });
 }
@@ -32,7 +26,6 @@ const SETTING: Readonly<Record<string, () => void>> = {
   "NewMessage.ttl": publishing({ ttl: SECOND }),
   "NewMessage.delay": publishing({ when: { $case: "delay", value: SECOND } }),
   "NewMessage.deliver_time": publishing({ when: { $case: "deliverTime", value: SECOND } }),
-  "OpenSession.start_from_time": opening({ start: { $case: "startFromTime", value: SECOND } }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
