@@ -2,7 +2,6 @@ import type { EncodedMessages } from "../core/encoded-messages.js";
 import type { BrokerError } from "../core/errors.js";
 import type { NewMessage } from "../core/message.js";
 import type {
-  AckMode,
   BatchFacts,
   DeliveryCause,
   DeliveryRun,
@@ -12,23 +11,25 @@ import type {
   SessionId,
   SettleFailure,
   Settlement,
-  Sharing,
   WaitingFor,
 } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
+import type { When } from "../core/schedule.js";
+import type { ClientFilter, ClientInfo, ClientWatch } from "./client-api.js";
 import type { DeadLetterApi, Replay } from "./dead-letter-api.js";
 import type { EventInfo } from "./event-list.js";
 import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
-import type { LeaveReason, LossReason } from "./session-end.js";
+import type { ScheduleApi } from "./schedule-api.js";
+import type { LossReason } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
-export interface BrokerApi extends DeadLetterApi {
+export interface BrokerApi extends DeadLetterApi, ScheduleApi {
   readonly durability: Durability;
   /**
    * Takes one publish frame for one queue. `done` is called once, never before this returns, after the messages are durable
@@ -114,6 +115,18 @@ export interface PublishFrame {
   readonly independent: boolean;
   /** The messages are copies of dead letters. Absent: they come from a publisher. */
   readonly replay?: Replay;
+  /** Puts the message off; of a frame with one message, without a condition, all or nothing. Absent: it is due now. */
+  readonly when?: When;
+  /** As `when`, as soon as the queue knows the time: later than the time at which it learned it. */
+  readonly dueTimeMs?: WallMs;
+  /** The messages were put off and are due. Absent: they come from a publisher. */
+  readonly due?: DueMessages;
+}
+
+/** Messages on their way from the schedule into the log. */
+export interface DueMessages {
+  /** The number in the schedule of each. */
+  readonly numbers: readonly number[];
 }
 
 export type PublishOutcome = PublishAccepted | PublishRefused;
@@ -125,6 +138,8 @@ export interface PublishAccepted {
   /** All of it was known: nothing was stored now. */
   readonly duplicate: boolean;
   readonly publishTimeMs: WallMs;
+  /** Of a message that is put off, or the duplicate of one: its identity until it is due; `firstOffset` is 0. Absent: it is in the log. */
+  readonly scheduleId?: string;
   /** Durable subscribers whose filter takes the frame's first message: for unary Publish. */
   readonly matchedSubscribers: number;
   /** Messages that no durable subscriber's filter takes. */
@@ -252,6 +267,8 @@ export interface QueueInfo extends QueueSettings {
   readonly clientCount: number;
   /** Of all its subscribers. */
   readonly deadLetterCount: number;
+  /** Messages that were accepted and are not in the log yet. */
+  readonly scheduledCount: number;
   /** Of the newest message; undefined: none yet, or it is gone since before the broker started. */
   readonly lastPublishTimeMs: WallMs | undefined;
 }
@@ -274,70 +291,4 @@ export interface PurgeOutcome {
   readonly purgedBytes: number;
   /** Everything up to it is gone. */
   readonly throughOffset: Offset;
-}
-
-export interface ClientInfo {
-  readonly sessionId: SessionId;
-  readonly clientId: string;
-  readonly peer: string;
-  readonly queue: string;
-  /** Empty: ephemeral. */
-  readonly subscriber: string;
-  readonly events: readonly string[];
-  readonly ackMode: AckMode;
-  /** It asked for no more deliveries. */
-  readonly draining: boolean;
-  readonly sharing: Sharing;
-  /** Another session of an exclusive subscriber works in its place. */
-  readonly standby: boolean;
-  readonly flow: FlowWindow;
-  readonly inFlightCount: number;
-  readonly inFlightBytes: number;
-  /** What its subscriber has not delivered yet, as far as counted. */
-  readonly backlogCount: number;
-  /** Why nothing goes out to it; undefined: something is on its way. */
-  readonly waitingFor: WaitingFor | undefined;
-  readonly connectTimeMs: WallMs;
-  /** When the last frame came. */
-  readonly lastFrameTimeMs: WallMs;
-  readonly labels: ReadonlyMap<string, string>;
-  /** Which gRPC library, as it says itself; may be empty. */
-  readonly userAgent: string;
-}
-
-/** Which sessions are watched: of one queue, of one durable subscriber of it, or all. */
-export interface ClientFilter {
-  readonly queue: string | undefined;
-  readonly subscriber: string | undefined;
-}
-
-/** The end of a session, told to whoever watches. */
-export interface ClientLeft {
-  readonly type: "left";
-  /** As it was last. */
-  readonly client: ClientInfo;
-  readonly reason: LeaveReason;
-  /** For people; may be empty. */
-  readonly detail: string;
-  readonly leaveTimeMs: WallMs;
-}
-
-/** One thing that a watch of clients tells. */
-export type ClientNews =
-  | { readonly type: "joined" | "changed"; readonly client: ClientInfo }
-  | ClientLeft
-  /** The sessions of the start are complete: so many were told. */
-  | { readonly type: "listed"; readonly count: number }
-  /** The last thing of all. */
-  | { readonly type: "over"; readonly error: BrokerError };
-
-/**
- * A watch of clients. What is not taken waits, one thing for each session at most: its newest state, or its end. When more ends
- * wait than sessions can be open, the watch is over with WATCH_BACKLOG.
- */
-export interface ClientWatch {
-  /** The next thing to tell; undefined: nothing now. */
-  take(): ClientNews | undefined;
-  /** Nothing more is wanted. */
-  stop(): void;
 }

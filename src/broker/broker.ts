@@ -8,7 +8,8 @@ import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink } from "./api.js";
+import type { BrokerApi, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink } from "./api.js";
+import type { ClientFilter, ClientInfo, ClientWatch } from "./client-api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
@@ -17,6 +18,7 @@ import type { MessageExplanation, SubscriberExplanation } from "./explanation-ap
 import type { PeekPage, PeekQuery } from "./peek.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
+import type { ScheduledInfo, ScheduledPage, ScheduledQuery } from "./schedule-api.js";
 import { Scheduler } from "./scheduler.js";
 import { SharedTurns } from "./shared-turns.js";
 import { endWith } from "./session-end.js";
@@ -72,9 +74,10 @@ export class Broker implements BrokerApi, BrokerView {
     });
   }
 
-  /** Loads the catalog. Once, before any other call. */
+  /** Loads the catalog. Once, before any other call. Queues that have something put off are opened, which is not waited for. */
   async start(): Promise<void> {
     await this.queues.load();
+    void this.openEach(this.queues.namesWithPutOff);
   }
 
   /**
@@ -188,14 +191,7 @@ export class Broker implements BrokerApi, BrokerView {
 
   disconnectClient(session: SessionId, reason: string): ClientInfo {
     this.checkRunning();
-    const found = this.clients.find(session);
-    if (found === undefined) {
-      throw new BrokerError("SESSION_NOT_FOUND", `no session ${session} is open: it has ended, or never was; list the clients to see who is there`, { session_id: session });
-    }
-    const last = found.info();
-    const words = reason === "" ? "" : `: ${reason}`;
-    const error = new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session });
-    found.end({ reason: "DISCONNECTED", detail: reason, error });
+    const last = this.clients.disconnect(session, reason);
     this.parts.journal.info("a client was disconnected", { queue: last.queue, subscriber: last.subscriber, session, client: last.clientId, reason });
     return last;
   }
@@ -232,6 +228,14 @@ export class Broker implements BrokerApi, BrokerView {
     return outcome;
   }
 
+  async listScheduled(queue: string, query: ScheduledQuery): Promise<ScheduledPage> {
+    return (await this.existing(queue)).schedules.list(query);
+  }
+
+  async cancelScheduled(queue: string, id: string): Promise<ScheduledInfo> {
+    return (await this.existing(queue)).schedules.cancel(id);
+  }
+
   watchClients(filter: ClientFilter, wake: () => void): ClientWatch {
     this.checkRunning();
     return this.clients.watch(filter, wake);
@@ -252,23 +256,17 @@ export class Broker implements BrokerApi, BrokerView {
     for (const queue of this.queues.opened()) yield queue.view();
   }
 
-  /**
-   * Opens queues that nobody has asked for yet, one after another, the first `limit` by name: what is not open cannot be looked
-   * at. One that cannot be opened is noted in the journal.
-   */
-  async openQueues(limit: number): Promise<void> {
-    for (const name of this.queues.names(undefined, limit)) {
-      if (this.stopping !== undefined) return;
-      try {
-        if (this.queues.exists(name)) await this.queues.get(name, false);
-      } catch (error) {
-        this.parts.journal.error("a queue cannot be opened", { queue: name, error });
-      }
-    }
+  /** See QueueRegistry.openEach, of the first `limit` queues by name: what is not open cannot be looked at. */
+  openQueues(limit: number): Promise<void> {
+    return this.openEach(this.queues.names(undefined, limit));
   }
 
   serverFacts(): ServerFacts {
     return { engine: this.parts.engine.name, startTimeMs: this.startTimeMs, settings: this.parts.settings };
+  }
+
+  private openEach(names: readonly string[]): Promise<void> {
+    return this.queues.openEach(names, () => this.stopping === undefined);
   }
 
   private checkRunning(): void {

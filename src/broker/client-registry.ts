@@ -1,8 +1,8 @@
-import type { BrokerError } from "../core/errors.js";
+import { BrokerError } from "../core/errors.js";
 import type { SessionId } from "../core/session.js";
 import type { Clock } from "../ports/clock.js";
 import type { Turns } from "../ports/turns.js";
-import type { ClientFilter, ClientInfo, ClientWatch } from "./api.js";
+import type { ClientFilter, ClientInfo, ClientWatch } from "./client-api.js";
 import { WatchedClients } from "./client-watch.js";
 import type { LiveSession } from "./live-session.js";
 import type { SessionEnd } from "./session-end.js";
@@ -27,6 +27,19 @@ export class ClientRegistry {
   add(session: LiveSession): void {
     this.sessions.set(session.id, session);
     for (const watch of this.watches) watch.joined(session);
+  }
+
+  /** See BrokerApi.disconnectClient. */
+  disconnect(session: SessionId, reason: string): ClientInfo {
+    const found = this.sessions.get(session);
+    if (found === undefined) {
+      throw new BrokerError("SESSION_NOT_FOUND", `no session ${session} is open: it has ended, or never was; list the clients to see who is there`, { session_id: session });
+    }
+    const last = found.info();
+    const words = reason === "" ? "" : `: ${reason}`;
+    const error = new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session });
+    found.end({ reason: "DISCONNECTED", detail: reason, error });
+    return last;
   }
 
   /** Something about an open session is not as it was, other than its counts. */

@@ -2,7 +2,7 @@ import { BrokerError } from "../core/errors.js";
 import type { SessionId } from "../core/session.js";
 import type { WallMs } from "../core/units.js";
 import type { Turns } from "../ports/turns.js";
-import type { ClientFilter, ClientLeft, ClientNews, ClientWatch } from "./api.js";
+import type { ClientFilter, ClientLeft, ClientNews, ClientWatch } from "./client-api.js";
 import type { LiveSession } from "./live-session.js";
 import type { SessionEnd } from "./session-end.js";
 

@@ -3,15 +3,22 @@ import { BrokerError } from "../core/errors.js";
 import { fingerprint, messageIdHash } from "../core/hash.js";
 import type { NewMessage } from "../core/message.js";
 import { offset } from "../core/units.js";
-import type { Offset } from "../core/units.js";
-import type { MessageOutcome, PublishAccepted, PublishFrame, PublishOutcome } from "./api.js";
+import type { Offset, WallMs } from "../core/units.js";
+import type { DueMessages, MessageOutcome, PublishAccepted, PublishFrame, PublishOutcome } from "./api.js";
 import type { Replay } from "./dead-letter-api.js";
 import type { DedupHit, DedupIndex } from "./dedup-index.js";
 import type { EventMatches } from "./event-matches.js";
 import { checkBatch, checkMessage } from "./frame-size.js";
 import type { OpenBatch } from "./open-batch.js";
+import type { ScheduleBook } from "./schedule-book.js";
+import { scheduleId } from "./state-keys.js";
 
 const NOTHING_STORED = offset(0);
+
+/** A message whose id is known. `scheduleId`: it is put off, and has no offset yet. */
+interface KnownMessage extends DedupHit {
+  readonly scheduleId?: string;
+}
 
 /** The hashes of an all-or-nothing frame, by message; 0n where there is no id. */
 interface Hashes {
@@ -27,6 +34,7 @@ export class FrameJudge {
   constructor(
     private readonly dedup: DedupIndex,
     private readonly matches: EventMatches,
+    private readonly schedules: ScheduleBook,
   ) {}
 
   judge(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
@@ -34,6 +42,7 @@ export class FrameJudge {
       const { messages } = frame;
       if (messages instanceof EncodedMessages) return this.storeRun(frame, messages, batch);
       if (frame.replay !== undefined) return this.storeReplayed(messages, frame.replay, batch);
+      if (frame.due !== undefined) return this.storeDue(messages, frame.due, batch);
       return frame.independent ? this.judgeIndependent(frame, messages, batch) : this.judgeWhole(frame, messages, batch);
     } catch (error) {
       if (error instanceof BrokerError) return { ok: false, error };
@@ -57,11 +66,34 @@ export class FrameJudge {
     checkBatch(messages, batch.publishTimeMs);
     const hashes = hashesOf(messages);
     const known = hashes === undefined || !this.dedup.isOn ? undefined : this.knownBatch(messages, hashes, batch);
-    if (known !== undefined) return this.accepted(messages, known.offset, true, known.publishTimeMs, []);
+    if (known !== undefined) return this.acceptedBefore(messages, known);
+    if (frame.dueTimeMs !== undefined) return this.putOff(messages, frame.dueTimeMs, hashes, batch);
     checkExpectedLastOffset(frame, batch);
     const first = batch.next;
     messages.forEach((message, i) => {
       this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
+    });
+    return this.accepted(messages, first, false, batch.publishTimeMs, []);
+  }
+
+  /** It is charged now, and holds its id from now on; its place in the log it gets when it is due. */
+  private putOff(messages: readonly NewMessage[], dueTimeMs: WallMs, hashes: Hashes | undefined, batch: OpenBatch): PublishOutcome {
+    const [message] = messages;
+    if (message === undefined) throw new Error("a frame without a message is put off");
+    const scheduled = this.schedules.putOff(message, dueTimeMs, hashes?.ids[0] ?? 0n, hashes?.fingerprints[0] ?? 0n);
+    batch.scheduled.push(scheduled);
+    return { ...this.accepted(messages, NOTHING_STORED, false, scheduled.acceptTimeMs, []), scheduleId: scheduleId(scheduled) };
+  }
+
+  /** They were deduplicated when they were accepted; their ids go on counting from here on. */
+  private storeDue(messages: readonly NewMessage[], { numbers }: DueMessages, batch: OpenBatch): PublishOutcome {
+    const first = batch.next;
+    const hashes = hashesOf(messages);
+    messages.forEach((message, i) => {
+      const id = hashes?.ids[i] ?? 0n;
+      const print = hashes?.fingerprints[i] ?? 0n;
+      const at = batch.addDue(message, id, print, numbers[i] ?? 0);
+      if (id !== 0n) this.dedup.add(id, print, at, batch.publishTimeMs);
     });
     return this.accepted(messages, first, false, batch.publishTimeMs, []);
   }
@@ -82,7 +114,7 @@ export class FrameJudge {
         checkMessage(message, batch.publishTimeMs);
         const id = messageIdHash(message.messageId);
         const print = id === 0n ? 0n : fingerprint(message);
-        const hit = id === 0n ? undefined : this.dedup.find(id, batch.publishTimeMs);
+        const hit = id === 0n ? undefined : this.find(id, batch);
         if (hit === undefined) {
           this.store(message, id, print, false, batch);
           return;
@@ -103,28 +135,41 @@ export class FrameJudge {
    * The place where this very batch is already; undefined when none of its ids is known. Anything in between is refused: a
    * part of it may not be stored twice, and the rest not without its neighbours.
    */
-  private knownBatch(messages: readonly NewMessage[], hashes: Hashes, batch: OpenBatch): DedupHit | undefined {
+  private knownBatch(messages: readonly NewMessage[], hashes: Hashes, batch: OpenBatch): KnownMessage | undefined {
     checkRepeatedIds(messages, hashes);
-    let first: DedupHit | undefined;
+    let first: KnownMessage | undefined;
     let hits = 0;
     let consecutive = true;
     for (const [i, message] of messages.entries()) {
       const id = hashes.ids[i] as bigint;
-      const hit = id === 0n ? undefined : this.dedup.find(id, batch.publishTimeMs);
+      const hit = id === 0n ? undefined : this.find(id, batch);
       if (hit === undefined) continue;
       checkFingerprint(hit, hashes.fingerprints[i] as bigint, message, i);
       hits++;
       if (i === 0) first = hit;
-      else if (first === undefined || hit.offset !== first.offset + i) consecutive = false;
+      else if (first?.scheduleId !== undefined || hit.offset !== (first?.offset ?? NOTHING_STORED) + i) consecutive = false;
     }
     if (hits === 0) return undefined;
     if (first === undefined || !consecutive || hits < messages.length) throw partialDuplicate(hits, messages.length);
     return first;
   }
 
+  /** The message that was published under this id, in the log or put off. */
+  private find(id: bigint, batch: OpenBatch): KnownMessage | undefined {
+    const hit = this.dedup.find(id, batch.publishTimeMs);
+    if (hit !== undefined || !this.dedup.isOn) return hit;
+    const held = this.schedules.find(id);
+    return held && { offset: NOTHING_STORED, fingerprint: held.fingerprint, publishTimeMs: held.acceptTimeMs, scheduleId: scheduleId(held) };
+  }
+
   private store(message: NewMessage, id: bigint, print: bigint, joinsPrevious: boolean, batch: OpenBatch): void {
     const at = batch.add(message, id, print, joinsPrevious);
     if (id !== 0n) this.dedup.add(id, print, at, batch.publishTimeMs);
+  }
+
+  private acceptedBefore(messages: readonly NewMessage[], { offset: at, publishTimeMs, scheduleId: id }: KnownMessage): PublishAccepted {
+    const known = this.accepted(messages, at, true, publishTimeMs, []);
+    return id === undefined ? known : { ...known, scheduleId: id };
   }
 
   private accepted(messages: readonly NewMessage[], firstOffset: Offset, duplicate: boolean, publishTimeMs: PublishAccepted["publishTimeMs"], outcomes: readonly MessageOutcome[]): PublishAccepted {
@@ -173,11 +218,11 @@ function checkRepeatedIds(messages: readonly NewMessage[], hashes: Hashes): void
   });
 }
 
-function checkFingerprint(hit: DedupHit, print: bigint, { messageId }: NewMessage, index: number): void {
+function checkFingerprint(hit: KnownMessage, print: bigint, { messageId }: NewMessage, index: number): void {
   if (hit.fingerprint === print) return;
   throw new BrokerError(
     "MESSAGE_ID_REUSED",
-    `message_id ${JSON.stringify(messageId)} was used at offset ${hit.offset} with another event, ordering_key or payload: use a new id for new content`,
+    `message_id ${JSON.stringify(messageId)} was used ${hit.scheduleId === undefined ? `at offset ${hit.offset}` : `by a message that is put off, ${hit.scheduleId},`} with another event, ordering_key or payload: use a new id for new content`,
     { field: `messages[${index}].message_id`, value: messageId, offset: String(hit.offset) },
   );
 }

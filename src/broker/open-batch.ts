@@ -6,6 +6,7 @@ import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { ChunkRecord, Head } from "../ports/log.js";
 import type { PublishFrame, PublishOutcome } from "./api.js";
+import type { NewScheduled } from "./schedule-record.js";
 
 /** A frame with its answer, which is given when everything that it cites is durable. */
 export interface JudgedFrame {
@@ -20,6 +21,8 @@ export interface JudgedFrame {
  */
 export class OpenBatch {
   readonly frames: JudgedFrame[] = [];
+  /** What is put off; it is stored beside the log. */
+  readonly scheduled: NewScheduled[] = [];
   private readonly builders: ChunkBuilder[] = [];
   private messages = 0;
   private chargedBytes = 0;
@@ -43,6 +46,11 @@ export class OpenBatch {
     return this.messages;
   }
 
+  /** Whether there is nothing in it to store. */
+  get onlyAnswers(): boolean {
+    return this.messages === 0 && this.scheduled.length === 0;
+  }
+
   /** Memory that it stands for, in bytes, frames that store nothing included. */
   get bytes(): number {
     return this.chargedBytes;
@@ -57,6 +65,20 @@ export class OpenBatch {
   /** Adds one message and returns its offset. Hashes are 0n for a message without an id. */
   add(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, joinsPrevious: boolean): Offset {
     const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious };
+    const builder = this.builders[this.builders.length - 1];
+    if (builder === undefined || !builder.add(message, facts)) {
+      const fresh = new ChunkBuilder();
+      fresh.add(message, facts);
+      this.builders.push(fresh);
+    }
+    const at = this.next;
+    this.messages++;
+    return at;
+  }
+
+  /** Adds one message that was put off, with its number in the schedule, and returns its offset. */
+  addDue(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, scheduleNumber: number): Offset {
+    const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious: false, scheduleNumber };
     const builder = this.builders[this.builders.length - 1];
     if (builder === undefined || !builder.add(message, facts)) {
       const fresh = new ChunkBuilder();

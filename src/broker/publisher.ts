@@ -16,6 +16,7 @@ import { frameCharge } from "./frame-size.js";
 import { readHeaders } from "./log-headers.js";
 import { OpenBatch } from "./open-batch.js";
 import type { JudgedFrame } from "./open-batch.js";
+import type { ScheduleBook } from "./schedule-book.js";
 
 /** When a refused publisher may try again. */
 const BACKLOG_RETRY_MS = 100;
@@ -29,6 +30,7 @@ export interface PublisherParts {
   readonly journal: Journal;
   readonly dedup: DedupIndex;
   readonly matches: EventMatches;
+  readonly schedules: ScheduleBook;
   readonly tally: QueueTally;
   readonly hasRoom: () => boolean;
   /** Hears of every append once it is durable and its publishers were answered. */
@@ -60,7 +62,7 @@ export class Publisher {
     private readonly parts: PublisherParts,
     private lastTimeMs: WallMs,
   ) {
-    this.judge = new FrameJudge(parts.dedup, parts.matches);
+    this.judge = new FrameJudge(parts.dedup, parts.matches, parts.schedules);
     this.open = this.freshBatch(parts.log.head().next);
   }
 
@@ -171,7 +173,7 @@ export class Publisher {
     if (batch.frames.length === 0) return;
     this.open = this.freshBatch(batch.next);
     this.parts.dedup.expire(batch.publishTimeMs);
-    if (batch.count === 0) {
+    if (batch.onlyAnswers) {
       this.answer(batch);
       this.wakeWriters();
       this.tellFlushed();
@@ -179,8 +181,8 @@ export class Publisher {
     }
     this.inFlight = batch;
     this.wakeWriters();
-    const chunks = batch.seal(this.parts.log.head());
-    this.parts.log.append(chunks, batch.first).then(
+    const chunks = batch.count === 0 ? [] : batch.seal(this.parts.log.head());
+    this.store(batch, chunks).then(
       () => {
         this.stored(batch, chunks);
       },
@@ -190,11 +192,18 @@ export class Publisher {
     );
   }
 
+  /** What is put off is stored only when the rest is, since a conflict means that everything is judged again. */
+  private store(batch: OpenBatch, chunks: readonly ChunkRecord[]): Promise<unknown> {
+    const { log, schedules } = this.parts;
+    const appended = chunks.length === 0 ? Promise.resolve() : log.append(chunks, batch.first);
+    return batch.scheduled.length === 0 ? appended : appended.then(() => schedules.keep(batch.scheduled));
+  }
+
   private stored(batch: OpenBatch, chunks: readonly ChunkRecord[]): void {
     if (this.closedBy !== undefined) return;
     this.inFlight = undefined;
     // A batch that only answers must not overtake this one's answers.
-    if (this.open.count > 0) this.submit();
+    if (!this.open.onlyAnswers) this.submit();
     const { tally } = this.parts;
     for (const { chunk } of chunks) {
       tally.publishedMessages += chunk.count;
@@ -211,6 +220,7 @@ export class Publisher {
     this.inFlight = undefined;
     const again = this.open.frames;
     this.parts.dedup.forgetFrom(batch.first);
+    this.parts.schedules.forget([...batch.scheduled, ...this.open.scheduled]);
     if (error instanceof LogConflict) {
       this.parts.journal.warn("another writer appended to the log; what was pending is judged again", { expected: batch.first, next: error.head.next });
       this.unjudged = [...batch.frames, ...again];

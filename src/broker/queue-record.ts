@@ -11,9 +11,11 @@ import { settingsIn } from "./settings-record.js";
  *
  *     q/<queue>       the queue of that name
  *     x/<queue id>    a deleted queue whose data may not all be gone yet
+ *     s/<queue id>    this queue may have messages that are put off: it is opened at every start
  */
 export const QUEUE_PREFIX = "q/";
 export const DELETED_PREFIX = "x/";
+export const PUT_OFF_PREFIX = "s/";
 
 const FIELDS = Object.keys(QUEUE_FIELDS) as readonly QueueField[];
 

@@ -4,7 +4,7 @@ import { invalidField } from "../core/names.js";
 import type { QueueSettings, QueueUpdate } from "./api.js";
 import { Queue } from "./queue.js";
 import type { QueueParts } from "./queue-parts.js";
-import { decodeQueueRecord, DELETED_PREFIX, encodeQueueRecord, QUEUE_PREFIX } from "./queue-record.js";
+import { decodeQueueRecord, DELETED_PREFIX, encodeQueueRecord, PUT_OFF_PREFIX, QUEUE_PREFIX } from "./queue-record.js";
 import type { QueueRecord } from "./queue-record.js";
 import { changedSettings, checkTogether, otherSetting, QUEUE_FIELDS, sameSettings, settingsInEffect } from "./queue-settings.js";
 import { SerialByName } from "./serial-by-name.js";
@@ -19,6 +19,7 @@ export class QueueRegistry {
   private readonly records = new Map<string, QueueRecord>();
   private readonly open = new Map<string, Queue>();
   private readonly serial = new SerialByName();
+  private readonly withPutOff: string[] = [];
 
   constructor(private readonly parts: QueueParts) {}
 
@@ -33,6 +34,17 @@ export class QueueRegistry {
       await this.parts.engine.drop(key.slice(DELETED_PREFIX.length));
       await catalog.commit([{ key, value: null, expect: "any" }]);
     }
+    const names = new Map([...this.records.values()].map(({ id, name }) => [id, name]));
+    for await (const { key } of this.entries(PUT_OFF_PREFIX)) {
+      const name = names.get(key.slice(PUT_OFF_PREFIX.length));
+      if (name !== undefined) this.withPutOff.push(name);
+      else await catalog.commit([{ key, value: null, expect: "any" }]);
+    }
+  }
+
+  /** Queues that may have something put off, as the catalog says: they have to be open, so that it comes when it is due. */
+  get namesWithPutOff(): readonly string[] {
+    return this.withPutOff;
   }
 
   /** The queue, if it is open. */
@@ -48,6 +60,21 @@ export class QueueRegistry {
   /** Queues that are open. */
   opened(): readonly Queue[] {
     return [...this.open.values()];
+  }
+
+  /**
+   * Opens queues that nobody has asked for yet, one after another, as long as `goesOn`. One that cannot be opened is noted in the
+   * journal.
+   */
+  async openEach(names: readonly string[], goesOn: () => boolean): Promise<void> {
+    for (const name of names) {
+      if (!goesOn()) return;
+      try {
+        if (this.exists(name)) await this.get(name, false);
+      } catch (error) {
+        this.parts.journal.error("a queue cannot be opened", { queue: name, error });
+      }
+    }
   }
 
   exists(name: string): boolean {
@@ -137,7 +164,7 @@ export class QueueRegistry {
       return known;
     });
     await engine.drop(record.id);
-    await engine.catalog.commit([{ key: DELETED_PREFIX + record.id, value: null, expect: "any" }]);
+    await engine.catalog.commit([DELETED_PREFIX, PUT_OFF_PREFIX].map((prefix) => ({ key: prefix + record.id, value: null, expect: "any" })));
     journal.info("queue deleted", { queue: name, queueId: record.id });
   }
 

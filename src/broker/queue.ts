@@ -27,6 +27,7 @@ import type { QueueParts } from "./queue-parts.js";
 import type { QueueRecord } from "./queue-record.js";
 import { settingsInEffect } from "./queue-settings.js";
 import { Replayer } from "./replayer.js";
+import { Schedules } from "./schedules.js";
 import { SessionOpening } from "./session-opening.js";
 import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
@@ -38,6 +39,7 @@ import { Trimmer } from "./trimmer.js";
 
 /** One open queue: its log, who publishes to it, who subscribes to it, and what lets go of its old messages. */
 export class Queue {
+  readonly schedules: Schedules;
   private readonly subscribers: Subscribers;
   private readonly opening: SessionOpening;
   private readonly publisher: Publisher;
@@ -119,9 +121,14 @@ export class Queue {
       async (subscriber) => (await this.subscribers.find(subscriber)).driver,
       (subscriber) => ({ queue: record.name, subscriber, state: engine.state(record.id), turns }),
     );
+    this.schedules = new Schedules({
+      ...{ engine, log, clock, scheduler, turns, journal, tally, queue: record.name, queueId: record.id },
+      publish: (frame, done) => this.publisher.publish(frame, done),
+      closedBy: () => this.closedBy,
+    });
     this.publisher = new Publisher(
       {
-        ...{ log, clock, turns, journal, dedup, matches, tally },
+        ...{ log, clock, turns, journal, dedup, matches, tally, schedules: this.schedules.book },
         hasRoom: () => engine.hasRoom,
         appended: (chunks) => {
           this.appended(chunks);
@@ -148,6 +155,7 @@ export class Queue {
     const queue = new Queue(record, log, parts, dedup, lastTimeMs);
     await queue.subscribers.load();
     await queue.replayer.load();
+    await queue.schedules.load();
     return queue;
   }
 
@@ -161,7 +169,7 @@ export class Queue {
 
   /** See BrokerApi.publish. */
   publish(frame: PublishFrame, done: (outcome: PublishOutcome) => void): boolean {
-    return this.publisher.publish(frame, done);
+    return frame.when === undefined ? this.publisher.publish(frame, done) : this.schedules.publish(frame, done);
   }
 
   /** See BrokerApi.whenWritable. */
@@ -200,6 +208,7 @@ export class Queue {
       subscriberCount: this.subscribers.count,
       clientCount: this.subscribers.sessionCount,
       deadLetterCount: this.subscribers.deadLetterCount,
+      scheduledCount: this.schedules.book.count,
       lastPublishTimeMs: this.lastPublishTimeMs,
     };
   }
@@ -212,6 +221,7 @@ export class Queue {
       openBatchBytes: this.publisher.waitingBytes,
       subscriberCount: this.subscribers.count,
       clientCount: this.subscribers.sessionCount,
+      scheduledCount: this.schedules.book.count,
       subscribers: () => this.subscribers.views(),
     };
   }
@@ -318,6 +328,7 @@ export class Queue {
   private end(error: BrokerError): void {
     this.closedBy ??= error;
     this.trimmer.stop();
+    this.schedules.stop();
     this.events.forget();
     this.subscribers.close(error);
     this.tail.clear();

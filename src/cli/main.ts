@@ -14,6 +14,7 @@ import { addExplain } from "./explain.js";
 import { addPeek } from "./peek.js";
 import { addPublish } from "./publish.js";
 import { addQueue } from "./queue.js";
+import { addSchedule } from "./schedule.js";
 import { addServe } from "./serve.js";
 import { addSubscribe } from "./subscribe.js";
 import { addSubscriber } from "./subscriber.js";
@@ -64,6 +65,7 @@ function program(): Command {
   addEvent(command);
   addSubscriber(command);
   addDeadLetter(command);
+  addSchedule(command);
   addExplain(command);
   addClient(command);
   addTop(command);

@@ -4,10 +4,11 @@ import { createInterface } from "node:readline";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { connect, type OutgoingMessage, type Published, type TidemarkClient } from "../client/index.js";
-import { type GlobalOptions, headerPair } from "./arguments.js";
+import { durationMs, type GlobalOptions, headerPair } from "./arguments.js";
 import { CommandFailure, UsageError } from "./failure.js";
 import { Output, ReaderGone } from "./output.js";
 import { Progress } from "./progress.js";
+import { dateAndTime } from "./time-point.js";
 
 interface PublishOptions {
   readonly file?: string;
@@ -15,6 +16,8 @@ interface PublishOptions {
   readonly header?: Readonly<Record<string, string>>;
   readonly messageId?: string;
   readonly key?: string;
+  readonly delay?: number;
+  readonly deliverAt?: Date;
 }
 
 const EXAMPLES = `
@@ -22,6 +25,7 @@ Examples:
   tidemark publish orders order.created '{"id":42}'
   tidemark publish orders order.created --file order.json --header source=shop
   date | tidemark publish clock tick
+  tidemark publish orders reminder.due '{"id":42}' --delay 15m
   tidemark publish orders order.created --lines < orders.ndjson
 
 Prints the offset once the message is durable; in a pipe, one line of JSON a message.`;
@@ -40,6 +44,8 @@ export function addPublish(program: Command): void {
     .option("-H, --header <name=value>", "add a header; may be repeated", headerPair)
     .option("-i, --message-id <id>", "store it once, however often it is sent (within the dedup window)")
     .option("-k, --key <key>", "the ordering key")
+    .option("-d, --delay <time>", "put the message off: 30s, 15m, 2h, 1d", (text) => durationMs(text))
+    .option("--deliver-at <time>", "put the message off until a time: 2026-12-24T08:30, local unless it names a zone", dateAndTime)
     .addHelpText("after", EXAMPLES)
     .action(async (queue: string, event: string, payload: string | undefined, options: PublishOptions, command: Command) => {
       checkSources(payload, options);
@@ -59,6 +65,7 @@ function checkSources(payload: string | undefined, options: PublishOptions): voi
   if (payload !== undefined && options.file !== undefined) throw new UsageError("the payload is given twice, as an argument and by --file; leave one out");
   if (payload !== undefined && options.lines === true) throw new UsageError("--lines reads its messages from the input or --file; leave the payload argument out");
   if (options.lines === true && options.messageId !== undefined) throw new UsageError("--message-id names one message and cannot go with --lines");
+  if (options.delay !== undefined && options.deliverAt !== undefined) throw new UsageError("--delay and --deliver-at both say when; leave one out");
   if (payload === undefined && options.file === undefined && options.lines !== true && process.stdin.isTTY) {
     throw new UsageError(`there is no payload; give it as the third argument ('' for an empty one), by --file, or pipe it in`);
   }
@@ -73,7 +80,8 @@ async function publishOne(client: TidemarkClient, output: Output, queue: string,
   } else {
     const mark = published.duplicate ? paint("warning", "=") : paint("good", "✔");
     const words = published.duplicate ? paint("warning", "known message id, nothing stored") : paint("dim", bytesInWords(Buffer.byteLength(body)));
-    await output.line(`${mark} ${paint("strong", queue)}  ${paint("number", `#${published.offset}`)}  ${paint("name", event)}  ${words}`);
+    const place = published.scheduleId === undefined ? `#${published.offset}` : `put off as ${published.scheduleId}`;
+    await output.line(`${mark} ${paint("strong", queue)}  ${paint("number", place)}  ${paint("name", event)}  ${words}`);
   }
   warnUnmatched(output, queue, event, published.duplicate ? 0 : countUnmatched([published]), 1);
 }
@@ -96,7 +104,7 @@ async function publishLines(client: TidemarkClient, output: Output, queue: strin
   const { count, unmatched, firstOffset, lastOffset } = printer;
   if (output.isTerminal) {
     const { paint } = output;
-    const offsets = count === 0 ? "" : `  ${paint("number", count === 1 ? `#${firstOffset}` : `#${firstOffset} to #${lastOffset}`)}`;
+    const offsets = count === 0 || lastOffset === 0 ? "" : `  ${paint("number", count === 1 ? `#${firstOffset}` : `#${firstOffset} to #${lastOffset}`)}`;
     await output.line(`${paint("good", "✔")} ${paint("strong", queue)}  ${messagesInWords(count)}${offsets}  ${paint("name", event)}`);
   }
   warnUnmatched(output, queue, event, unmatched, count);
@@ -158,6 +166,8 @@ function messageOf(event: string, payload: Buffer | string, options: PublishOpti
     ...(options.header !== undefined && { headers: options.header }),
     ...(options.messageId !== undefined && { messageId: options.messageId }),
     ...(options.key !== undefined && { orderingKey: options.key }),
+    ...(options.delay !== undefined && { delayMs: options.delay }),
+    ...(options.deliverAt !== undefined && { deliverTime: options.deliverAt }),
   };
 }
 
@@ -183,8 +193,8 @@ function unreadable(what: string, error: unknown): CommandFailure {
   return new CommandFailure(`cannot read ${what}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
-function publishedJson(queue: string, { offset, duplicate, publishTime }: Published): string {
-  return JSON.stringify({ queue, offset, duplicate, ...(publishTime !== undefined && { publish_time: publishTime.toISOString() }) });
+function publishedJson(queue: string, { offset, duplicate, publishTime, scheduleId }: Published): string {
+  return JSON.stringify({ queue, offset, duplicate, ...(scheduleId !== undefined && { schedule_id: scheduleId }), ...(publishTime !== undefined && { publish_time: publishTime.toISOString() }) });
 }
 
 function countUnmatched(published: readonly Published[]): number {

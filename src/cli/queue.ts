@@ -55,7 +55,7 @@ export function addQueue(program: Command): void {
   queue
     .command("purge")
     .summary("drop the messages of a queue, settled or not")
-    .description("Drop the messages of a queue, settled or not. Subscribers, dead letters and offsets stay. There is no way back.")
+    .description("Drop the messages of a queue, settled or not. Subscribers, dead letters, offsets and what is put off stay. There is no way back.")
     .argument("<queue>", "the queue")
     .option("-t, --through <offset>", "the last offset to drop (default: the last message)", positiveInteger)
     .option("-n, --dry-run", "only say what would be dropped")
@@ -64,7 +64,7 @@ export function addQueue(program: Command): void {
   queue
     .command("delete")
     .summary("delete a queue with everything in it")
-    .description("Delete a queue with its messages, subscribers and dead letters. There is no way back.")
+    .description("Delete a queue with its messages, subscribers, dead letters and schedules. There is no way back.")
     .argument("<queue>", "the queue")
     .option("-y, --yes", "do not ask")
     .action((name: string, flags: ConfirmationFlags, command: Command) => withBroker(command, (client, output) => deleteQueue(client, output, name, flags)));
@@ -168,6 +168,7 @@ async function showQueue(output: Output, queue: QueueInfo): Promise<void> {
     ["order", queue.ordering.toLowerCase()],
     ["messages", `${countText(queue.messageCount)}, ${bytesText(queue.bytes)}`],
     ["offsets", `${paint("number", offsets)}, head #${queue.headOffset}`],
+    ...(queue.scheduledCount === 0 ? [] : [["put off", countText(queue.scheduledCount)] as [string, string]]),
     ["subscribers", countText(queue.subscriberCount)],
     ["clients", countText(queue.clientCount)],
     ["durability", queue.durability.toLowerCase()],
@@ -187,6 +188,7 @@ function queueJson(queue: QueueInfo): object {
     head_offset: queue.headOffset,
     message_count: queue.messageCount,
     bytes: queue.bytes,
+    scheduled_count: queue.scheduledCount,
     subscriber_count: queue.subscriberCount,
     client_count: queue.clientCount,
     durability: queue.durability,

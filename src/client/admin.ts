@@ -1,4 +1,5 @@
 import type {
+  CancelScheduledResponse,
   CreateQueueResponse,
   CreateSubscriberResponse,
   DeleteDeadLettersResponse,
@@ -14,6 +15,7 @@ import type {
   ListDeadLettersResponse,
   ListEventsResponse,
   ListQueuesResponse,
+  ListScheduledResponse,
   ListSubscribersResponse,
   PeekMessagesResponse,
   PurgeQueueResponse,
@@ -32,6 +34,7 @@ import { peekMessages, type PeekOptions } from "./peek.js";
 import { type QueueInfo, queueInfo } from "./queue-info.js";
 import { newQueue, type QueueChanges, type QueueSettings, queueUpdate } from "./queue-settings.js";
 import { safeNumber } from "./safe-number.js";
+import { type ScheduledInfo, scheduledInfo, type ScheduledOptions } from "./scheduled-info.js";
 import { type ServerInfo, serverInfo } from "./server-info.js";
 import type { StoredMessage } from "./stored-message.js";
 import { newSubscriber, type SubscriberChanges, type SubscriberOptions, subscriberUpdate } from "./subscriber-control.js";
@@ -302,6 +305,25 @@ export class Admin {
     const request = wireChoice(queue, subscriber, choice);
     const response = await unaryCall<DeleteDeadLettersResponse>(this.connection, this.patienceMs, (done) => this.stub.deleteDeadLetters(request, done));
     return { deletedCount: safeNumber(response.deletedCount, "deleted_count"), remainingCount: safeNumber(response.remainingCount, "remaining_count") };
+  }
+
+  /** The messages of a queue that are put off, by due time. Throws CHUNK_CORRUPT before one that the broker's disk has lost. */
+  scheduled(queue: string, { omitPayload = false }: ScheduledOptions = {}): AsyncIterable<ScheduledInfo> {
+    return pages(async (pageToken) => {
+      const request = { queue, pageSize: 0, pageToken, textView: false, omitPayload };
+      const response = await unaryCall<ListScheduledResponse>(this.connection, this.patienceMs, (done) => this.stub.listScheduled(request, done));
+      return { entries: response.scheduled.map(scheduledInfo), nextPageToken: response.nextPageToken };
+    });
+  }
+
+  /**
+   * Takes back a message that is not due yet, and answers it. Its message id is free at once. Rejects with SCHEDULE_NOT_FOUND when it
+   * became due, was cancelled, or never was.
+   */
+  async cancelScheduled(queue: string, scheduleId: string): Promise<ScheduledInfo> {
+    const request = { queue, scheduleId };
+    const response = await unaryCall<CancelScheduledResponse>(this.connection, this.patienceMs, (done) => this.stub.cancelScheduled(request, done));
+    return scheduledInfo(present(response.scheduled, "scheduled"));
   }
 
   private get stub(): Connection["admin"] {

@@ -11,6 +11,7 @@ export type { PeekFrom, PeekOptions } from "./peek.js";
 export type { Published } from "./publish-frame.js";
 export type { QueueInfo } from "./queue-info.js";
 export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
+export type { ScheduledInfo, ScheduledOptions } from "./scheduled-info.js";
 export type { ServerInfo } from "./server-info.js";
 export type { StoredMessage } from "./stored-message.js";
 export type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";

@@ -1,5 +1,6 @@
 import type { NewMessage } from "../../generated/tidemark/v1/message.js";
 import { TidemarkError } from "./tidemark-error.js";
+import { dateToTimestamp, durationFromMs } from "./wire-time.js";
 
 /** A message to publish. Neither it nor its payload may be changed until the publish has settled. */
 export interface OutgoingMessage {
@@ -16,6 +17,13 @@ export interface OutgoingMessage {
   readonly messageId?: string;
   /** Messages with the same key stay in order on an ordered queue. Up to 256 bytes. */
   readonly orderingKey?: string;
+  /**
+   * Puts the message off: it takes its place in the queue so many milliseconds after the broker took it, at most 365 days. In a
+   * call of its own, so not in order with others, and not in a batch. Not with `deliverTime`. Default: at once.
+   */
+  readonly delayMs?: number;
+  /** As `delayMs`, until this time by the broker's clock. A time that has passed: at once. */
+  readonly deliverTime?: Date;
 }
 
 /**
@@ -29,7 +37,27 @@ export function wireMessage(queue: string, message: OutgoingMessage): NewMessage
   mustBeString("messageId", messageId);
   mustBeString("orderingKey", orderingKey);
   for (const [name, value] of Object.entries(headers)) mustBeString(`headers[${JSON.stringify(name)}]`, value);
-  return { event, body: { $case: "payload", value: payloadBuffer(payload) }, headers, messageId, orderingKey, ttl: undefined, when: undefined };
+  return { event, body: { $case: "payload", value: payloadBuffer(payload) }, headers, messageId, orderingKey, ttl: undefined, when: wireWhen(message) };
+}
+
+/** Whether a message says when it is to be due. */
+export function isPutOff({ delayMs, deliverTime }: OutgoingMessage): boolean {
+  return delayMs !== undefined || deliverTime !== undefined;
+}
+
+function wireWhen({ delayMs, deliverTime }: OutgoingMessage): NewMessage["when"] {
+  if (delayMs !== undefined && deliverTime !== undefined) throw badTime("deliverTime", "it cannot go with delayMs; leave one out");
+  if (delayMs !== undefined) {
+    if (!Number.isFinite(delayMs)) throw badTime("delayMs", `it must be a number of milliseconds, not ${String(delayMs)}`);
+    return { $case: "delay", value: durationFromMs(delayMs) };
+  }
+  if (deliverTime === undefined) return undefined;
+  if (!(deliverTime instanceof Date) || Number.isNaN(deliverTime.getTime())) throw badTime("deliverTime", "it must be a valid Date");
+  return { $case: "deliverTime", value: dateToTimestamp(deliverTime) };
+}
+
+function badTime(field: string, words: string): TidemarkError {
+  return new TidemarkError("INVALID_ARGUMENT", "INVALID_FIELD", `${field}: ${words}`, { field });
 }
 
 /** The error for a payload that is neither bytes nor text. */

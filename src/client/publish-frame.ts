@@ -6,7 +6,7 @@ import { durationToMs, timestampToDate } from "./wire-time.js";
 
 /** What the broker says once a message is durable. */
 export interface Published {
-  /** The message's place in the queue, from 1. A safe integer. */
+  /** The message's place in the queue, from 1. A safe integer. 0: it is put off. */
   readonly offset: number;
   /** True: this message id was stored before, at `offset`; nothing was stored now. */
   readonly duplicate: boolean;
@@ -17,6 +17,8 @@ export interface Published {
    * with others of which some were taken and some not, so that the broker's count does not tell.
    */
   readonly matched: boolean | undefined;
+  /** Of a message that is put off: what `Admin.cancelScheduled` takes. Absent: it is in the queue. */
+  readonly scheduleId?: string;
 }
 
 /** More messages or bytes than this never share a frame. Both stay below the broker's own limits. */

@@ -25,6 +25,8 @@ export interface QueueInfo {
   readonly subscriberCount: number;
   /** Open sessions. */
   readonly clientCount: number;
+  /** Messages that are put off. */
+  readonly scheduledCount: number;
   /** Dead letters of all its subscribers. */
   readonly deadLetterCount: number;
   /** Publish time of the newest message; undefined: none yet, or not known any more. */
@@ -47,6 +49,7 @@ export function queueInfo(queue: Queue): QueueInfo {
     bytes: safeNumber(queue.bytes, "bytes"),
     subscriberCount: queue.subscriberCount,
     clientCount: queue.clientCount,
+    scheduledCount: safeNumber(queue.scheduledCount, "scheduled_count"),
     deadLetterCount: safeNumber(queue.deadLetterCount, "dead_letter_count"),
     lastPublishTime: queue.lastPublishTime === undefined ? undefined : timestampToDate(queue.lastPublishTime),
     durability: enumName(Durability, queue.durability),

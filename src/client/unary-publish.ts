@@ -55,7 +55,7 @@ export async function publishBatch(
   };
 }
 
-/** Publishes one message in a call of its own: for those too large to share a stream's frame. */
+/** Publishes one message in a call of its own: for those too large to share a stream's frame, and those that are put off. */
 export async function publishAlone(connection: Connection, patienceMs: number, queue: string, message: OutgoingMessage): Promise<Published> {
   const request = { queue, message: wireMessage(queue, message), expectedLastOffset: undefined };
   const response = await knowingOutcome(
@@ -66,6 +66,7 @@ export async function publishAlone(connection: Connection, patienceMs: number, q
     duplicate: response.duplicate,
     publishTime: response.publishTime === undefined ? undefined : timestampToDate(response.publishTime),
     matched: response.matchedSubscribers > 0,
+    ...(response.scheduleId !== "" && { scheduleId: response.scheduleId }),
   };
 }
 

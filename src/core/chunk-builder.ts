@@ -23,6 +23,8 @@ export interface MessageFacts {
   readonly fingerprint: bigint;
   /** Published in one all-or-nothing batch with the message added before it. */
   readonly joinsPrevious: boolean;
+  /** Of a message that was put off: its number in the schedule. */
+  readonly scheduleNumber?: number;
 }
 
 /**
@@ -41,6 +43,8 @@ export class ChunkBuilder {
   private messageIdHash: BigUint64Array | undefined;
   private fingerprint: BigUint64Array | undefined;
   private joined: Uint8Array | undefined;
+  /** Of messages that were put off alone, by row. */
+  private scheduled: Float64Array | undefined;
   /** Of replayed messages alone, by row. */
   private readonly replayed = new Map<number, ReplayedMessage>();
   private readonly events = new Map<string, number>();
@@ -72,6 +76,10 @@ export class ChunkBuilder {
       this.fingerprint[row] = facts.fingerprint;
     }
     if (facts.joinsPrevious) this.join(row);
+    if (facts.scheduleNumber !== undefined) {
+      this.scheduled ??= new Float64Array(this.ends.length);
+      this.scheduled[row] = facts.scheduleNumber;
+    }
     return true;
   }
 
@@ -144,6 +152,7 @@ export class ChunkBuilder {
         fingerprint: this.fingerprint?.subarray(0, count),
         expireTimeMs: undefined,
         ...this.replayedColumns(),
+        scheduleNumber: this.scheduled?.subarray(0, count),
         joined: this.joined?.subarray(0, Math.ceil(count / 8)),
         body: undefined,
       },
@@ -228,6 +237,11 @@ export class ChunkBuilder {
     this.laneHash = grownHashes(this.laneHash, rows);
     this.messageIdHash = grownHashes(this.messageIdHash, rows);
     this.fingerprint = grownHashes(this.fingerprint, rows);
+    if (this.scheduled !== undefined) {
+      const scheduled = new Float64Array(rows);
+      scheduled.set(this.scheduled);
+      this.scheduled = scheduled;
+    }
     if (this.joined !== undefined) {
       const joined = new Uint8Array(rows / 8);
       joined.set(this.joined);

@@ -14,6 +14,7 @@
  *         u64 x n  fingerprint               (bit 1)
  *         f64 x n  expiry, ms                (bit 2)
  *         f64 x n  origin offset             (bit 3)
+ *         f64 x n  number in the schedule    (bit 6)
  *         u32 x n  end of the message in the body
  *         u16 x n  index of its event name
  *         ceil(n / 8) bytes: joined to the message before   (bit 4)
@@ -34,6 +35,7 @@ const HAS_EXPIRY = 4;
 const HAS_ORIGIN = 8;
 const HAS_JOINED = 16;
 const HAS_ADDRESSEE = 32;
+const HAS_SCHEDULE = 64;
 /** Indexes of events are 16 bits wide. */
 const MESSAGES_MAX = 0xffff;
 
@@ -122,6 +124,7 @@ function viewChunkHeader(header: Buffer): ChunkHeader {
   const fingerprint = messageIdHash === undefined ? undefined : reader.uint64(count);
   const expireTimeMs = (present & HAS_EXPIRY) === 0 ? undefined : reader.float64(count);
   const originOffset = (present & HAS_ORIGIN) === 0 ? undefined : reader.float64(count);
+  const scheduleNumber = (present & HAS_SCHEDULE) === 0 ? undefined : reader.float64(count);
   const ends = reader.uint32(count);
   const eventIndex = reader.uint16(count);
   const joined = (present & HAS_JOINED) === 0 ? undefined : reader.uint8(Math.ceil(count / 8));
@@ -146,6 +149,7 @@ function viewChunkHeader(header: Buffer): ChunkHeader {
     expireTimeMs,
     addressee,
     originOffset,
+    scheduleNumber,
     joined,
     body: undefined,
   };
@@ -162,6 +166,7 @@ function columnsOf(chunk: Chunk): Column[] {
     chunk.fingerprint,
     chunk.expireTimeMs,
     chunk.originOffset,
+    chunk.scheduleNumber,
     chunk.ends,
     chunk.eventIndex,
     chunk.joined,
@@ -174,6 +179,7 @@ function presence(chunk: Chunk): number {
     (chunk.messageIdHash === undefined ? 0 : HAS_MESSAGE_ID) |
     (chunk.expireTimeMs === undefined ? 0 : HAS_EXPIRY) |
     (chunk.originOffset === undefined ? 0 : HAS_ORIGIN) |
+    (chunk.scheduleNumber === undefined ? 0 : HAS_SCHEDULE) |
     (chunk.joined === undefined ? 0 : HAS_JOINED) |
     (chunk.addressee === undefined ? 0 : HAS_ADDRESSEE)
   );

@@ -35,6 +35,8 @@ export interface Chunk {
   readonly addressee: readonly string[] | undefined;
   /** Where a replayed message stood before; 0 for any other. Absent: empty, like a column that is `undefined`. */
   readonly originOffset?: Float64Array | undefined;
+  /** The number in the schedule of a message that was put off and became due; 0 for any other. Absent: empty. */
+  readonly scheduleNumber?: Float64Array | undefined;
   /**
    * Bit `index % 8` of byte `index / 8` set: published in one all-or-nothing batch with the message before it, for the first
    * one the last message of the chunk before. Absent: every message stands alone.

@@ -1,5 +1,6 @@
 import { DisconnectClientRequest, DisconnectClientResponse, ListClientsRequest, ListClientsResponse } from "../../generated/tidemark/v1/admin_service.js";
-import type { BrokerApi, ClientInfo } from "../broker/api.js";
+import type { BrokerApi } from "../broker/api.js";
+import type { ClientInfo } from "../broker/client-api.js";
 import { LIMITS } from "../core/limits.js";
 import { checkText, invalidField } from "../core/names.js";
 import { decodeRequest, encodeMessage } from "./codec.js";

@@ -24,6 +24,7 @@ import { ClientCalls } from "./admin-clients.js";
 import { DeadLetterCalls } from "./admin-dead-letters.js";
 import { ExplanationCalls } from "./admin-explanations.js";
 import { MessageCalls } from "./admin-messages.js";
+import { ScheduleCalls } from "./admin-schedules.js";
 import { SubscriberCalls } from "./admin-subscribers.js";
 import type { AnswerCall, TrackAnswers } from "./call-flow.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
@@ -49,6 +50,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
   const messages = new MessageCalls(broker);
   const explanations = new ExplanationCalls(broker);
   const deadLetters = new DeadLetterCalls(broker);
+  const schedules = new ScheduleCalls(broker);
   return {
     createQueue: unary(journal, "CreateQueue", (request) => calls.createQueue(request)),
     updateQueue: unary(journal, "UpdateQueue", (request) => calls.updateQueue(request)),
@@ -71,6 +73,8 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     listDeadLetters: unary(journal, "ListDeadLetters", (request) => deadLetters.listDeadLetters(request)),
     replayDeadLetters: unary(journal, "ReplayDeadLetters", (request) => deadLetters.replayDeadLetters(request)),
     deleteDeadLetters: unary(journal, "DeleteDeadLetters", (request) => deadLetters.deleteDeadLetters(request)),
+    listScheduled: unary(journal, "ListScheduled", (request) => schedules.listScheduled(request)),
+    cancelScheduled: unary(journal, "CancelScheduled", (request) => schedules.cancelScheduled(request)),
     explainMessage: unary(journal, "ExplainMessage", (request) => explanations.explainMessage(request)),
     explainSubscriber: unary(journal, "ExplainSubscriber", (request) => explanations.explainSubscriber(request)),
     getServerInfo: unaryAtOnce(journal, "GetServerInfo", (request) => serverInfo(broker, version, request)),

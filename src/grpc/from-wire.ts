@@ -5,9 +5,10 @@ import { LIMITS } from "../core/limits.js";
 import { storedMessageBytes } from "../core/message-codec.js";
 import type { NewMessage } from "../core/message.js";
 import { checkEvent, checkHeaders, checkText, invalidField } from "../core/names.js";
+import type { When } from "../core/schedule.js";
 import type { DeliveryRun, FlowWindow, Settlement } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
-import { clampedDurationMs, clampedNumber, exactNumber } from "./wire-numbers.js";
+import { clampedDurationMs, clampedNumber, durationMs, exactNumber, wallTimeMs } from "./wire-numbers.js";
 
 /** What a message may take as stored beyond what it took in the request: offset, publish time, wider lengths. */
 export const ADDED_BYTES_MAX = 32;
@@ -30,7 +31,6 @@ export function notBuiltYet(field: string): BrokerError {
 export function newMessage(field: string, wire: WireMessage | undefined, requestBytes: number): NewMessage {
   if (wire === undefined) throw invalidField(field, "", "a message");
   if (wire.ttl !== undefined) throw notBuiltYet(`${field}.ttl`);
-  if (wire.when !== undefined) throw notBuiltYet(`${field}.${WHEN_FIELDS[wire.when.$case]}`);
   const message: NewMessage = {
     event: checkEvent(`${field}.event`, wire.event),
     payload: payload(wire.body),
@@ -43,6 +43,13 @@ export function newMessage(field: string, wire: WireMessage | undefined, request
     if (bytes > LIMITS.messageBytesMax) throw tooLarge("MESSAGE_TOO_LARGE", field, "one message", bytes, LIMITS.messageBytesMax);
   }
   return message;
+}
+
+/** When a message is to be due; undefined: now. How far ahead that may be is the queue's to say, since it has the clock. */
+export function whenDue(field: string, wire: WireMessage): When | undefined {
+  if (wire.when === undefined) return undefined;
+  if (wire.when.$case === "deliverTime") return { deliverTimeMs: wallMs(wallTimeMs(`${field}.deliver_time`, wire.when.value)) };
+  return { delayMs: durationMs(`${field}.delay`, wire.when.value, 0, LIMITS.scheduleAheadMsMax) ?? 0 };
 }
 
 /** As `newMessage`, for a message among others: those cannot be put off. */

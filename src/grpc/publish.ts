@@ -1,11 +1,11 @@
 import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { PublishBatchRequest, PublishBatchResponse, PublishRequest, PublishResponse } from "../../generated/tidemark/v1/publish.js";
 import type { BrokerApi, PublishAccepted, PublishFrame } from "../broker/api.js";
-import { checkName } from "../core/names.js";
+import { checkName, invalidField } from "../core/names.js";
 import type { Journal } from "../ports/journal.js";
 import type { Telemetry } from "../ports/telemetry.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
-import { expectedLastOffset, newMessage, newMessages } from "./from-wire.js";
+import { expectedLastOffset, newMessage, newMessages, whenDue } from "./from-wire.js";
 import { asBrokerError, callStatus } from "./status.js";
 import { DURABILITIES } from "./to-wire.js";
 import { timestamp } from "./wire-numbers.js";
@@ -19,7 +19,7 @@ export function publish(broker: BrokerApi, journal: Journal, telemetry: Telemetr
       publishTime: timestamp(accepted.publishTimeMs),
       durability: DURABILITIES[broker.durability],
       matchedSubscribers: accepted.matchedSubscribers,
-      scheduleId: "",
+      scheduleId: accepted.scheduleId ?? "",
     }),
   );
 }
@@ -66,12 +66,15 @@ function publishCall(
 
 function publishFrame(bytes: Buffer): PublishFrame {
   const request = decodeRequest(PublishRequest, "PublishRequest", bytes);
-  return {
-    queue: checkName("queue", request.queue),
-    messages: [newMessage("message", request.message, bytes.length)],
-    expectedLastOffset: expectedLastOffset(request.expectedLastOffset),
-    independent: false,
-  };
+  const queue = checkName("queue", request.queue);
+  const messages = [newMessage("message", request.message, bytes.length)];
+  const frame = { queue, messages, expectedLastOffset: expectedLastOffset(request.expectedLastOffset), independent: false };
+  const when = request.message && whenDue("message", request.message);
+  if (when === undefined) return frame;
+  if (frame.expectedLastOffset !== undefined) {
+    throw invalidField("expected_last_offset", String(frame.expectedLastOffset), "nothing: a message that is put off has no place in the queue yet that a condition could hold for");
+  }
+  return { ...frame, when };
 }
 
 function batchFrame(bytes: Buffer): PublishFrame {

@@ -18,7 +18,8 @@ import type {
   SettleFailure as WireFailure,
 } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
-import type { ClientInfo, ClientNews, MessageOutcome, PublishOutcome, QueueInfo, SessionOpened } from "../broker/api.js";
+import type { MessageOutcome, PublishOutcome, QueueInfo, SessionOpened } from "../broker/api.js";
+import type { ClientInfo, ClientNews } from "../broker/client-api.js";
 import type { SubscriberInfo } from "../broker/subscriber-api.js";
 import type { LeaveReason } from "../broker/session-end.js";
 import type { Ordering } from "../broker/queue-settings.js";
@@ -177,6 +178,7 @@ export function queueResource(info: QueueInfo, durability: Durability): Queue {
     bytes: BigInt(info.bytes),
     subscriberCount: info.subscriberCount,
     clientCount: info.clientCount,
+    scheduledCount: BigInt(info.scheduledCount),
     deadLetterCount: BigInt(info.deadLetterCount),
     lastPublishTime: optionalTime(info.lastPublishTimeMs),
     durability: DURABILITIES[durability],

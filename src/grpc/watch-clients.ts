@@ -1,5 +1,6 @@
 import { WatchClientsRequest, WatchClientsResponse } from "../../generated/tidemark/v1/admin_service.js";
-import type { BrokerApi, ClientFilter, ClientNews, ClientWatch } from "../broker/api.js";
+import type { BrokerApi } from "../broker/api.js";
+import type { ClientFilter, ClientNews, ClientWatch } from "../broker/client-api.js";
 import { checkName, invalidField } from "../core/names.js";
 import { endWithError } from "./call-flow.js";
 import type { AnswerCall, OpenCall } from "./call-flow.js";

@@ -13,6 +13,8 @@ export class QueueTally {
   /** Let go of, since every durable subscriber had settled them. */
   trimmedMessages = 0;
   trimmedBytes = 0;
+  /** Were put off, became due, and are stored. */
+  scheduledAppended = 0;
   /** Durable subscribers deleted because no client came for too long. */
   expiredSubscribers = 0;
 }
@@ -63,6 +65,8 @@ export interface QueueView {
   readonly openBatchBytes: number;
   readonly subscriberCount: number;
   readonly clientCount: number;
+  /** Messages that are not due yet. */
+  readonly scheduledCount: number;
   /** Durable ones. */
   subscribers(): Iterable<SubscriberView>;
 }

@@ -76,7 +76,7 @@ export function nextTurn(turns: Turns): Promise<void> {
 }
 
 function freshQueueSums(): QueueSums {
-  return { headOffset: 0, firstOffset: 0, messages: 0, bytes: 0, openBatchBytes: 0, subscriberCount: 0, clientCount: 0 };
+  return { headOffset: 0, firstOffset: 0, messages: 0, bytes: 0, openBatchBytes: 0, subscriberCount: 0, clientCount: 0, scheduledCount: 0 };
 }
 
 function freshSubscriberSums(): SubscriberSums {

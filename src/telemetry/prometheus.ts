@@ -176,6 +176,7 @@ export class PrometheusTelemetry implements Telemetry {
       [METRICS.duplicateMessages, (tally) => tally.duplicates],
       [METRICS.publishStalls, (tally) => tally.stalls],
       [METRICS.trimmedMessages, (tally) => tally.trimmedMessages],
+      [METRICS.scheduledAppended, (tally) => tally.scheduledAppended],
       [METRICS.expiredSubscribers, (tally) => tally.expiredSubscribers],
       [METRICS.trimmedBytes, (tally) => tally.trimmedBytes],
     ];
@@ -187,6 +188,7 @@ export class PrometheusTelemetry implements Telemetry {
       [METRICS.queueSubscribers, "subscriberCount"],
       [METRICS.queueClients, "clientCount"],
       [METRICS.queueOpenBatchBytes, "openBatchBytes"],
+      [METRICS.queueScheduled, "scheduledCount"],
     ];
     for (const [entry, key] of gauges) this.gauge(entry, (set) => { setSums(this.series.queues.all(), key, set); });
     for (const [entry, read] of counters) {

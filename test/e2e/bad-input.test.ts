@@ -65,6 +65,10 @@ const ping = frame({ $case: "ping", value: {} });
 const headers = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`h${i}`, "v"]));
 const range = (first: bigint, last = 0n, batchId = 0n): { first: bigint; last: bigint; batchId: bigint } => ({ first, last, batchId });
 
+function putOff(when: NewMessage["when"], parts: Partial<PublishRequest> = {}): Buffer {
+  return publishBytes({ message: message({ when }), ...parts });
+}
+
 const UNARY: readonly Case<Buffer>[] = [
   ["bytes that are no protobuf", GARBAGE, UNDECODABLE],
   ["a message cut short", publishBytes().subarray(0, -1), UNDECODABLE],
@@ -87,8 +91,12 @@ const UNARY: readonly Case<Buffer>[] = [
   ["a message_id of 257 bytes", publishBytes({ message: message({ messageId: "i".repeat(257) }) }), INVALID("message.message_id")],
   ["an ordering_key of 257 bytes", publishBytes({ message: message({ orderingKey: "k".repeat(257) }) }), INVALID("message.ordering_key")],
   ["a ttl", publishBytes({ message: message({ ttl: SECOND }) }), NOT_BUILT("message.ttl")],
-  ["a delay", publishBytes({ message: message({ when: { $case: "delay", value: SECOND } }) }), NOT_BUILT("message.delay")],
-  ["a deliver_time", publishBytes({ message: message({ when: { $case: "deliverTime", value: SECOND } }) }), NOT_BUILT("message.deliver_time")],
+  ["a delay below zero", putOff({ $case: "delay", value: { seconds: -1n, nanos: 0 } }), INVALID("message.delay")],
+  ["a delay of 366 days", putOff({ $case: "delay", value: { seconds: 366n * 86_400n, nanos: 0 } }), INVALID("message.delay")],
+  ["a delay beyond 2^53", putOff({ $case: "delay", value: { seconds: 2n ** 62n, nanos: 0 } }), INVALID("message.delay")],
+  ["a deliver_time in 366 days", putOff({ $case: "deliverTime", value: { seconds: BigInt(Math.floor(Date.now() / 1_000)) + 366n * 86_400n, nanos: 0 } }), INVALID("message.deliver_time")],
+  ["a deliver_time that is none", putOff({ $case: "deliverTime", value: { seconds: 0n, nanos: -1 } }), INVALID("message.deliver_time")],
+  ["a delay with an expected offset", putOff({ $case: "delay", value: SECOND }, { expectedLastOffset: 0n }), INVALID("expected_last_offset")],
   [
     "a message over 1 MiB",
     publishBytes({ message: message({ body: payload("x".repeat(MIB)) }) }),

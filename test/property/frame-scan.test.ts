@@ -6,24 +6,29 @@ import type { PublishFrame, PublishOutcome } from "../../src/broker/api.js";
 import { DedupIndex } from "../../src/broker/dedup-index.js";
 import { EventMatches } from "../../src/broker/event-matches.js";
 import { FrameJudge } from "../../src/broker/frame-judge.js";
+import { ScheduleBook } from "../../src/broker/schedule-book.js";
 import { OpenBatch } from "../../src/broker/open-batch.js";
 import { EncodedMessages } from "../../src/core/encoded-messages.js";
 import { BrokerError } from "../../src/core/errors.js";
 import { EventFilter } from "../../src/core/event-filter.js";
 import { offset, wallMs } from "../../src/core/units.js";
 import { decodeRequest } from "../../src/grpc/codec.js";
+import { MemoryEngine } from "../../src/engines/memory/memory-engine.js";
 import { scanFrame } from "../../src/grpc/frame-scan.js";
 import { prepareFrame, readFrame } from "../../src/grpc/publish-frame.js";
+import { ManualClock } from "../support/manual-clock.js";
 
 const FIRST = offset(2 ** 32 - 1);
 const TIME = wallMs(1_764_000_000_123);
+/** Nothing is put off here. */
+const SCHEDULES = new ScheduleBook({ queue: "orders", queueId: "1", engine: new MemoryEngine(), clock: new ManualClock(), kept: () => undefined });
 const NO_BYTES = new Uint8Array(0);
 
 /** What becomes of a frame: the answer, and the records that are stored. */
 function judged(frame: PublishFrame): { outcome: PublishOutcome; records: string[] } {
   const matches = new EventMatches(() => [EventFilter.parse(["order.*"]), EventFilter.parse(["order.created"])]);
   const batch = new OpenBatch(FIRST, TIME);
-  const outcome = new FrameJudge(new DedupIndex(1_000, 1_000), matches).judge(frame, batch);
+  const outcome = new FrameJudge(new DedupIndex(1_000, 1_000), matches, SCHEDULES).judge(frame, batch);
   const head = { first: FIRST, next: FIRST, cumulativeMessages: 5, cumulativeBytes: 500, messages: 5, bytes: 500 };
   const chunks = batch.count === 0 ? [] : batch.seal(head);
   return { outcome, records: chunks.map(({ chunk, header }) => `${header.toString("hex")} ${chunk.body.toString("hex")}`) };

@@ -5814,7 +5814,10 @@ export const AdminServiceService = {
       Buffer.from(ListScheduledResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListScheduledResponse => ListScheduledResponse.decode(value),
   },
-  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
+  /**
+   * Takes back a message that is not due yet. Its message_id is free at once. NOT_FOUND SCHEDULE_NOT_FOUND when
+   * it was due, was cancelled or never was.
+   */
   cancelScheduled: {
     path: "/tidemark.v1.AdminService/CancelScheduled" as const,
     requestStream: false as const,
@@ -5964,7 +5967,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   deleteDeadLetters: handleUnaryCall<DeleteDeadLettersRequest, DeleteDeadLettersResponse>;
   /** Answers the messages of a queue that are not due yet, by deliver_time. */
   listScheduled: handleUnaryCall<ListScheduledRequest, ListScheduledResponse>;
-  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
+  /**
+   * Takes back a message that is not due yet. Its message_id is free at once. NOT_FOUND SCHEDULE_NOT_FOUND when
+   * it was due, was cancelled or never was.
+   */
   cancelScheduled: handleUnaryCall<CancelScheduledRequest, CancelScheduledResponse>;
   /**
    * Says where a message stands with a subscriber, or with every durable subscriber of its queue. A
@@ -6363,7 +6369,10 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListScheduledResponse) => void,
   ): ClientUnaryCall;
-  /** Takes back a message that is not due yet. NOT_FOUND when it was due, was cancelled or never was. */
+  /**
+   * Takes back a message that is not due yet. Its message_id is free at once. NOT_FOUND SCHEDULE_NOT_FOUND when
+   * it was due, was cancelled or never was.
+   */
   cancelScheduled(
     request: CancelScheduledRequest,
     callback: (error: ServiceError | null, response: CancelScheduledResponse) => void,

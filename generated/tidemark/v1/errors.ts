@@ -162,9 +162,9 @@ export enum ErrorReason {
    */
   DISK_FULL = 31,
   /**
-   * CHUNK_CORRUPT - DATA_LOSS. Stored messages, or dead letters of a subscriber, fail their checksum and cannot be read.
-   * Others are served; an operator must look. Metadata: `queue`, `first`, `last` (offsets), `subscriber` (of
-   * the dead letters).
+   * CHUNK_CORRUPT - DATA_LOSS. Stored messages, dead letters of a subscriber, or a message that is put off fail their checksum
+   * and cannot be read. Others are served; an operator must look. Metadata: `queue`, `first`, `last` (offsets),
+   * `subscriber` (of the dead letters), `schedule_id` (of a message that is put off, which has no offset).
    */
   CHUNK_CORRUPT = 32,
   /** INTERNAL - INTERNAL. A defect of the server. The outcome is unknown; its log has more. */
@@ -211,6 +211,16 @@ export enum ErrorReason {
    * move the subscriber ahead with SeekSubscriber. Metadata: `subscriber`, `limit`.
    */
   FILTER_CHANGES_PENDING = 41,
+  /**
+   * SCHEDULE_NOT_FOUND - NOT_FOUND. No message of this queue is put off under this schedule_id: it became due, was cancelled, or
+   * never was. Metadata: `queue`, `schedule_id`.
+   */
+  SCHEDULE_NOT_FOUND = 48,
+  /**
+   * SCHEDULE_LIMIT - RESOURCE_EXHAUSTED. The queue has as many messages that are not due yet as the server keeps for one. Nothing
+   * was stored; cancel some, or wait until some are due. Metadata: `queue`, `limit`.
+   */
+  SCHEDULE_LIMIT = 49,
   UNRECOGNIZED = -1,
 }
 
@@ -342,6 +352,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 41:
     case "ERROR_REASON_FILTER_CHANGES_PENDING":
       return ErrorReason.FILTER_CHANGES_PENDING;
+    case 48:
+    case "ERROR_REASON_SCHEDULE_NOT_FOUND":
+      return ErrorReason.SCHEDULE_NOT_FOUND;
+    case 49:
+    case "ERROR_REASON_SCHEDULE_LIMIT":
+      return ErrorReason.SCHEDULE_LIMIT;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -435,6 +451,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_SUBSCRIBER_EXISTS";
     case ErrorReason.FILTER_CHANGES_PENDING:
       return "ERROR_REASON_FILTER_CHANGES_PENDING";
+    case ErrorReason.SCHEDULE_NOT_FOUND:
+      return "ERROR_REASON_SCHEDULE_NOT_FOUND";
+    case ErrorReason.SCHEDULE_LIMIT:
+      return "ERROR_REASON_SCHEDULE_LIMIT";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -113,14 +113,21 @@ export interface NewMessage {
   /**
    * Puts the message off. It is accepted and deduplicated now, gets its schedule_id now, and takes its
    * offset and its place in the queue when it is due. Only in Publish and without expected_last_offset:
-   * in a batch or a stream frame it is INVALID_ARGUMENT INVALID_FIELD. None set: at once.
+   * in a batch or a stream frame it is INVALID_ARGUMENT INVALID_FIELD. A queue keeps up to 1,000,000 such
+   * messages; beyond: RESOURCE_EXHAUSTED SCHEDULE_LIMIT. None set: at once.
    */
   when:
     | //
-    /** Due this long after acceptance. Zero: at once. Negative: INVALID_ARGUMENT INVALID_FIELD. */
+    /**
+     * Due this long after acceptance, at most 365 days. Zero: at once. Negative, or longer: INVALID_ARGUMENT
+     * INVALID_FIELD.
+     */
     { $case: "delay"; value: Duration }
     | //
-    /** Due at this time by the server's clock. A time that has passed: at once. */
+    /**
+     * Due at this time by the server's clock, at most 365 days ahead; further: INVALID_ARGUMENT INVALID_FIELD. A
+     * time that has passed: at once.
+     */
     { $case: "deliverTime"; value: Timestamp }
     | undefined;
 }

@@ -47,7 +47,10 @@ export interface PublishResponse {
    * the queue or the event; the message is stored all the same.
    */
   matchedSubscribers: number;
-  /** For CancelScheduled: the identity of a message that is put off. Empty: it was stored at once. */
+  /**
+   * For CancelScheduled: the identity of a message that is put off, or of the one of which this is a
+   * duplicate. Empty: it is in the queue.
+   */
   scheduleId: string;
 }
 

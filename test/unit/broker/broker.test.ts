@@ -23,6 +23,7 @@ describe("Broker", () => {
         subscriberCount: 0,
         clientCount: 0,
         deadLetterCount: 0,
+        scheduledCount: 0,
         lastPublishTimeMs: undefined,
       });
       expect(info.queueId).to.match(/^[0-9a-f]{32}$/);

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { ClientFilter, ClientNews, ClientWatch } from "../../../src/broker/api.js";
+import type { ClientFilter, ClientNews, ClientWatch } from "../../../src/broker/client-api.js";
 import { WatchedClients } from "../../../src/broker/client-watch.js";
 import type { LiveSession } from "../../../src/broker/live-session.js";
 import { plainEnd } from "../../../src/broker/session-end.js";

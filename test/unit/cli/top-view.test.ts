@@ -9,7 +9,7 @@ const plain = (_tone: string, text: string): string => text;
 
 function queue(name: string, parts: Partial<QueueRow> = {}): QueueRow {
   return {
-    ...{ name, queueId: name, ordering: "UNORDERED", createTime: NOW, headOffset: 5, firstOffset: 1, messageCount: 5, bytes: 2_048, subscriberCount: 1, clientCount: 1, deadLetterCount: 0 },
+    ...{ name, queueId: name, ordering: "UNORDERED", createTime: NOW, headOffset: 5, firstOffset: 1, messageCount: 5, bytes: 2_048, subscriberCount: 1, clientCount: 1, scheduledCount: 0, deadLetterCount: 0 },
     ...{ lastPublishTime: NOW, durability: "FSYNC", settings: {}, inPerSecond: 0, slowestBacklog: 0 },
     ...parts,
   };

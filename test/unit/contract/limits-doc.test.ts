@@ -27,7 +27,7 @@ describe("docs/limits.md", () => {
   });
 
   it("gives sizes and times in round units that agree with the exact number", () => {
-    const units: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2, min: 60_000, h: 3_600_000 };
+    const units: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2, min: 60_000, h: 3_600_000, days: 86_400_000 };
     const rounds = [...repositoryText("docs/limits.md").matchAll(/\| ([\d,]+) \((\d+) (\w+)\) \|/g)];
     expect(rounds.length).to.be.greaterThan(10);
     for (const [row, exact = "", round, unit = ""] of rounds) {

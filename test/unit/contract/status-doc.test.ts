@@ -24,8 +24,6 @@ function creating(part: Partial<Queue>): () => void {
 /** One request for each field that the table names, with nothing else in it that is not served. */
 const SETTING: Readonly<Record<string, () => void>> = {
   "NewMessage.ttl": publishing({ ttl: SECOND }),
-  "NewMessage.delay": publishing({ when: { $case: "delay", value: SECOND } }),
-  "NewMessage.deliver_time": publishing({ when: { $case: "deliverTime", value: SECOND } }),
   "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };

@@ -1,9 +1,11 @@
-import type { BrokerApi, ClientFilter, ClientInfo, ClientWatch, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink } from "../../../src/broker/api.js";
+import type { BrokerApi, PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, ServerFacts, Session, SessionSink } from "../../../src/broker/api.js";
+import type { ClientFilter, ClientInfo, ClientWatch } from "../../../src/broker/client-api.js";
 import type { DeletionOutcome, ReplayOutcome } from "../../../src/broker/dead-letter-api.js";
 import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { MessageExplanation, SubscriberExplanation } from "../../../src/broker/explanation-api.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
+import type { ScheduledInfo, ScheduledPage } from "../../../src/broker/schedule-api.js";
 import type { SubscriberInfo } from "../../../src/broker/subscriber-api.js";
 import type { OpenSession } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -163,6 +165,14 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   deleteDeadLetters(): Promise<DeletionOutcome> {
+    return unscripted();
+  }
+
+  listScheduled(): Promise<ScheduledPage> {
+    return unscripted();
+  }
+
+  cancelScheduled(): Promise<ScheduledInfo> {
     return unscripted();
   }
 

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { AdminServiceClient, AdminServiceService, WatchClientsRequest, WatchClientsResponse } from "../../../generated/tidemark/v1/admin_service.js";
 import { LeaveReason } from "../../../generated/tidemark/v1/client.js";
 import { WaitingFor } from "../../../generated/tidemark/v1/subscribe.js";
-import type { ClientInfo, ClientNews } from "../../../src/broker/api.js";
+import type { ClientInfo, ClientNews } from "../../../src/broker/client-api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { wallMs } from "../../../src/core/units.js";
 import { GrpcServer } from "../../../src/grpc/server.js";

@@ -13,7 +13,7 @@ function subscriberView(name: string, lag: number): SubscriberView {
 }
 
 function queueView(name: string, subscribers: readonly SubscriberView[]): QueueView {
-  const counts = { headOffset: 10, firstOffset: 1, messages: 10, bytes: 1_000, openBatchBytes: 0, clientCount: subscribers.length };
+  const counts = { headOffset: 10, firstOffset: 1, messages: 10, bytes: 1_000, openBatchBytes: 0, scheduledCount: 0, clientCount: subscribers.length };
   return { name, ...counts, subscriberCount: subscribers.length, subscribers: () => subscribers };
 }
 
