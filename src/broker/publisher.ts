@@ -9,13 +9,13 @@ import type { ChunkRecord, Head, Log } from "../ports/log.js";
 import type { QueueTally } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome } from "./api.js";
+import { BatchLine } from "./batch-line.js";
 import type { DedupIndex } from "./dedup-index.js";
 import type { EventMatches } from "./event-matches.js";
 import { FrameJudge } from "./frame-judge.js";
 import { frameCharge } from "./frame-size.js";
 import { readHeaders } from "./log-headers.js";
-import { OpenBatch } from "./open-batch.js";
-import type { JudgedFrame } from "./open-batch.js";
+import type { JudgedFrame, OpenBatch } from "./open-batch.js";
 import type { ScheduleBook } from "./schedule-book.js";
 
 /** When a refused publisher may try again. */
@@ -41,13 +41,13 @@ export interface PublisherParts {
 type Unjudged = Omit<JudgedFrame, "outcome">;
 
 /**
- * Appends what is published to one queue. One append is in flight; meanwhile the next batch fills (group commit without a
+ * Appends what is published to one queue. One append is in flight; meanwhile the next batches fill (group commit without a
  * timer). Answers come in the order of the calls, each after everything that it cites is durable, the frame itself or the
  * earlier message that it names.
  */
 export class Publisher {
   private readonly judge: FrameJudge;
-  private open: OpenBatch;
+  private readonly line: BatchLine;
   private inFlight: OpenBatch | undefined;
   private kicked = false;
   /** Set while the log is read after a conflict: frames wait unjudged. */
@@ -63,7 +63,7 @@ export class Publisher {
     private lastTimeMs: WallMs,
   ) {
     this.judge = new FrameJudge(parts.dedup, parts.matches, parts.schedules);
-    this.open = this.freshBatch(parts.log.head().next);
+    this.line = new BatchLine(parts.log.head().next, () => this.newTime());
   }
 
   /** See BrokerApi.publish. */
@@ -110,17 +110,17 @@ export class Publisher {
   abandon(error: BrokerError): void {
     if (this.closedBy !== undefined) return;
     this.closedBy = error;
-    const waiting = [...this.open.frames, ...(this.unjudged ?? [])];
+    const waiting = [...framesOf(this.line.batches()), ...(this.unjudged ?? [])];
     this.inFlight = undefined;
     this.unjudged = undefined;
-    this.open = this.freshBatch(this.open.next);
+    this.line.restart();
     for (const { done } of waiting) done({ ok: false, error });
     this.wakeWriters();
     this.tellFlushed();
   }
 
   private get isIdle(): boolean {
-    return this.inFlight === undefined && this.unjudged === undefined && this.open.frames.length === 0;
+    return this.inFlight === undefined && this.unjudged === undefined && this.line.isEmpty;
   }
 
   private get isWritable(): boolean {
@@ -129,7 +129,7 @@ export class Publisher {
 
   /** Memory that stands for what waits for the disk, in bytes. */
   get waitingBytes(): number {
-    return this.open.bytes + this.unjudgedBytes;
+    return this.line.bytes + this.unjudgedBytes;
   }
 
   private mayGoOn(): boolean {
@@ -148,14 +148,15 @@ export class Publisher {
   }
 
   private take({ frame, done }: Unjudged): void {
-    if (this.open.frames.length === 0) this.open = this.freshBatch(this.open.next);
-    const outcome = this.judge.judge(frame, this.open);
-    this.open.answerLater({ frame, done, outcome }, frameCharge(frame));
+    const bytes = frameCharge(frame);
+    const batch = this.line.batchFor(bytes);
+    const outcome = this.judge.judge(frame, batch);
+    batch.answerLater({ frame, done, outcome }, bytes);
   }
 
-  private freshBatch(first: OpenBatch["first"]): OpenBatch {
+  private newTime(): WallMs {
     this.lastTimeMs = wallMs(Math.max(this.lastTimeMs, this.parts.clock.wall()));
-    return new OpenBatch(first, this.lastTimeMs);
+    return this.lastTimeMs;
   }
 
   /** Submits in a later turn, so that what this one brings shares an append. */
@@ -169,12 +170,12 @@ export class Publisher {
   }
 
   private submit(): void {
-    const batch = this.open;
-    if (batch.frames.length === 0) return;
-    this.open = this.freshBatch(batch.next);
+    const batch = this.line.shift();
+    if (batch === undefined) return;
     this.parts.dedup.expire(batch.publishTimeMs);
     if (batch.onlyAnswers) {
       this.answer(batch);
+      if (!this.line.isEmpty) this.kick();
       this.wakeWriters();
       this.tellFlushed();
       return;
@@ -203,7 +204,7 @@ export class Publisher {
     if (this.closedBy !== undefined) return;
     this.inFlight = undefined;
     // A batch that only answers must not overtake this one's answers.
-    if (!this.open.onlyAnswers) this.submit();
+    if (!this.line.onlyAnswers) this.submit();
     const { tally } = this.parts;
     for (const { chunk } of chunks) {
       tally.publishedMessages += chunk.count;
@@ -211,16 +212,17 @@ export class Publisher {
     }
     this.answer(batch);
     this.parts.appended(chunks);
-    if (this.open.frames.length > 0) this.kick();
+    if (!this.line.isEmpty) this.kick();
     this.tellFlushed();
   }
 
   private failed(batch: OpenBatch, error: unknown): void {
     if (this.closedBy !== undefined) return;
     this.inFlight = undefined;
-    const again = this.open.frames;
+    const behind = this.line.batches();
+    const again = framesOf(behind);
     this.parts.dedup.forgetFrom(batch.first);
-    this.parts.schedules.forget([...batch.scheduled, ...this.open.scheduled]);
+    this.parts.schedules.forget([batch, ...behind].flatMap(({ scheduled }) => scheduled));
     if (error instanceof LogConflict) {
       this.parts.journal.warn("another writer appended to the log; what was pending is judged again", { expected: batch.first, next: error.head.next });
       this.unjudged = [...batch.frames, ...again];
@@ -237,7 +239,7 @@ export class Publisher {
   /** Learns the ids of what is in the log now, then judges again what waits, in the old order. */
   private async catchUp(from: OpenBatch["first"], head: Head): Promise<void> {
     this.unjudgedBytes = (this.unjudged ?? []).reduce((sum, { frame }) => sum + frameCharge(frame), 0);
-    this.open = this.freshBatch(head.next);
+    this.line.restart(head.next);
     try {
       for await (const chunk of readHeaders(this.parts.log, from, head.next, this.parts.turns)) {
         this.lastTimeMs = wallMs(Math.max(this.lastTimeMs, chunk.lastTimeMs));
@@ -285,6 +287,11 @@ export function backlogError(queue: string): BrokerError {
     { queue, limit: String(2 * LIMITS.openBatchBytesMax) },
     BACKLOG_RETRY_MS,
   );
+}
+
+/** In the order of their calls. */
+function framesOf(batches: readonly OpenBatch[]): JudgedFrame[] {
+  return batches.flatMap(({ frames }) => frames);
 }
 
 function duplicatesIn({ frame, outcome }: JudgedFrame): number {

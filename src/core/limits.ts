@@ -26,6 +26,7 @@ export const LIMITS = {
   chunkMessagesMax: 1_024,
   chunkBytesMax: 256 * KIB,
   openBatchBytesMax: 8 * MIB,
+  appendBytesMax: 1 * MIB,
   ackTimeoutMsMin: 100,
   ackTimeoutMsMax: 12 * HOUR_MS,
   heartbeatMsMin: 1_000,

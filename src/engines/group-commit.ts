@@ -1,15 +1,15 @@
 import { EngineFailure } from "../ports/engine.js";
 import { LogOutOfRange } from "../ports/log.js";
 import type { Telemetry } from "../ports/telemetry.js";
+import { fairShares } from "./fair-share.js";
+import type { Sharing } from "./fair-share.js";
 
-/** One caller's part of a commit. */
-export interface Work {
-  /** Checks its conditions and writes, inside the transaction, after all work submitted before it. Throws only when the store fails. */
+/** One caller's part of a commit. Of unknown size, it goes along as if it were small, and is never committed at once. */
+export interface Work extends Sharing {
+  /** Checks its conditions and writes, inside the transaction, after all work of its line. Throws only when the store fails. */
   apply(): void;
   /** The transaction is durable: publish what was written, answer the caller. */
   settle(): void;
-  /** About how many bytes it writes. Undefined: it may be more than a little. */
-  readonly bytes?: number;
 }
 
 /** A store as far as committing needs it. */
@@ -23,9 +23,12 @@ export interface Committer {
 /** What is committed without letting go of the event loop is alone, no larger than this, and expected to take no longer. */
 const ALONE_BYTES_MAX = 16 * 1024;
 const ALONE_MS_MAX = 1;
+/** A transaction writes about so much, and one large work more: some milliseconds on a usual disk. */
+const SHARED_BYTES_MAX = 1024 * 1024;
 
 /**
- * How the engines commit: one transaction at a time, each with all that was submitted while the one before was on its way.
+ * How the engines commit: one transaction at a time, each with all that was submitted while the one before was on its way, as
+ * far as that is no more than some megabytes; then each gets its share.
  *
  * What is only to be cleared away goes along in slices, one a transaction whichever queue it is of, and rests after each as
  * long as that transaction took: however much there is to remove, who publishes or settles meanwhile waits for one slice at
@@ -74,7 +77,7 @@ export class GroupCommit {
     return this.failure !== undefined;
   }
 
-  /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends. Never settled after `stop`. */
+  /** Joins the next transaction, which starts at the end of this turn or when the one in flight ends, or one soon after it. Never settled after `stop`. */
   submit(work: Work): void {
     if (this.stopping || this.stopped) return;
     if (this.pending.length === 0) this.pendingSince = this.now();
@@ -145,9 +148,10 @@ export class GroupCommit {
       return;
     }
     const since = this.pending.length === 0 ? this.now() : this.pendingSince;
-    const works = clearing === undefined ? this.pending : [...this.pending, clearing];
-    this.pending = [];
-    if (this.committer.transactNow !== undefined && this.isWorthWaitingFor(works)) this.commitNow(works, since);
+    const { now, later } = fairShares(this.pending, SHARED_BYTES_MAX);
+    const works = clearing === undefined ? now : [...now, clearing];
+    this.pending = [...later];
+    if (this.committer.transactNow !== undefined && later.length === 0 && this.isWorthWaitingFor(works)) this.commitNow(works, since);
     else this.commit(works, since, clearing !== undefined);
   }
 

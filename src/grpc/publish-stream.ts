@@ -12,6 +12,7 @@ import type { ScannedFrame } from "./frame-scan.js";
 import { NOTHING_STORED, prepareFrame, readFrame } from "./publish-frame.js";
 import { asBrokerError } from "./status.js";
 import { publishResult } from "./to-wire.js";
+import type { TurnBudget } from "./turn-budget.js";
 
 /** Frames of one stream that wait for their answer: at most so many bytes, then the client is stalled. */
 const UNANSWERED_BYTES_MAX = LIMITS.openBatchBytesMax;
@@ -27,6 +28,8 @@ export interface PublishStreamContext {
   readonly broker: BrokerApi;
   readonly journal: Journal;
   readonly telemetry: Telemetry;
+  /** One for all streams of the server. */
+  readonly turn: TurnBudget;
 }
 
 /** A frame on its way: results leave in the order in which frames came. */
@@ -41,7 +44,7 @@ interface Slot {
  * together, one response for all that a turn settled.
  */
 export class PublishStreamCall implements OpenCall {
-  private readonly gate: ReadGate<"queue full" | "unanswered" | "transport" | "order">;
+  private readonly gate: ReadGate<"queue full" | "unanswered" | "transport" | "order" | "turn">;
   private readonly slots: Slot[] = [];
   private unansweredBytes = 0;
   private flushing = false;
@@ -91,6 +94,14 @@ export class PublishStreamCall implements OpenCall {
     } else {
       this.publish(slot, request, bytes.length);
     }
+    if (this.context.turn.spend(bytes.length, request.messages.length)) this.waitForTurn();
+  }
+
+  private waitForTurn(): void {
+    this.gate.hold("turn");
+    this.context.turn.whenRenewed(() => {
+      this.gate.release("turn");
+    });
   }
 
   private publish(slot: Slot, request: ScannedFrame | PublishStreamRequest, requestBytes: number): void {

@@ -21,6 +21,7 @@ import { asBrokerError } from "./status.js";
 import { widenReceiveWindows } from "./receive-windows.js";
 import { SubscribeCall } from "./subscribe.js";
 import type { SubscribeContext } from "./subscribe.js";
+import { TurnBudget } from "./turn-budget.js";
 import { methodNotBuiltYet, refuse } from "./unary.js";
 
 /** Room for the fields around a largest publish batch, so that our own limit answers before the transport's. */
@@ -114,11 +115,12 @@ export class GrpcServer {
 
   private addServices(): void {
     const { broker, journal, telemetry, descriptors, version } = this.context;
+    const turn = new TurnBudget();
     this.addService(BrokerServiceService, {
       publish: publish(broker, journal, telemetry),
       publishBatch: publishBatch(broker, journal, telemetry),
       publishStream: (call: RawCall) => {
-        this.track(call, (onOver) => new PublishStreamCall(call, { broker, journal, telemetry }, onOver));
+        this.track(call, (onOver) => new PublishStreamCall(call, { broker, journal, telemetry, turn }, onOver));
       },
       subscribe: (call: RawCall) => {
         this.track(call, (onOver) => new SubscribeCall(call, { ...this.context, connections: this.connections }, onOver));

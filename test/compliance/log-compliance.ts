@@ -4,6 +4,7 @@ import { decodeMessage } from "../../src/core/message-codec.js";
 import { offset, wallMs } from "../../src/core/units.js";
 import type { Engine } from "../../src/ports/engine.js";
 import { LogConflict } from "../../src/ports/log.js";
+import type { ChunkRecord } from "../../src/ports/log.js";
 import { chunkAfter, chunksAfter } from "../support/chunks.js";
 import { newMessage } from "../support/messages.js";
 import { EVERYTHING, failure, fill, NO_BODIES, put, runs } from "./engine-bench.js";
@@ -75,6 +76,27 @@ export function describeLog(engine: () => Engine): void {
     const [one, two] = chunksAfter(log.head(), [2, 3]);
     await Promise.all([log.append([one!], offset(1)), log.append([two!], offset(3))]);
     expect(runs(await log.read(offset(1), EVERYTHING))).to.equal("1-2 3-5");
+  });
+
+  it("takes appends of one turn in the order of their offsets, whatever their size and that of others", async () => {
+    const log = await engine().openLog("q");
+    const other = await engine().openLog("other");
+    const large = Array.from({ length: 6 }, () => newMessage({ payload: Buffer.alloc(200_000) }));
+    const records = (): ChunkRecord[] => {
+      const chunks: ChunkRecord[] = [];
+      let head = log.head();
+      for (const message of large) {
+        const record = chunkAfter(head, [message]);
+        chunks.push(record);
+        head = { ...head, next: offset(record.chunk.last + 1), cumulativeMessages: record.chunk.cumulativeMessages, cumulativeBytes: record.chunk.cumulativeBytes };
+      }
+      return chunks;
+    };
+    const mine = records();
+    const last = mine[5]!.chunk;
+    const small = chunkAfter({ ...log.head(), next: offset(7), cumulativeMessages: last.cumulativeMessages, cumulativeBytes: last.cumulativeBytes }, [newMessage()]);
+    await Promise.all([other.append(records(), offset(1)), log.append(mine, offset(1)), log.append([small], offset(7))]);
+    expect([log.head().next, other.head().next]).to.deep.equal([8, 7]);
   });
 
   it("refuses the slower of two appends that expect the same offset, and only that one", async () => {

@@ -41,6 +41,7 @@ export class LmdbLog implements Log {
     return new Promise((resolve, reject) => {
       let refused = false;
       this.commits.submit({
+        line: this,
         bytes: chunks.reduce((sum, { chunk, header }) => sum + header.length + chunk.body.length, 0),
         apply: () => {
           refused = this.dropped || this.stagedNext !== expectedNext;

@@ -42,6 +42,7 @@ export class LmdbState implements State {
       let tokens: readonly bigint[] = [];
       let conflicting: readonly string[] = [];
       this.commits.submit({
+        line: this,
         bytes: puts.reduce((sum, { value }) => sum + (value?.length ?? 0), 0),
         apply: () => {
           conflicting = puts.filter((put) => !this.holds(put)).map(({ key }) => key);

@@ -76,6 +76,40 @@ describe("Publisher", () => {
     expect(bench.faults.commits - before).to.equal(2);
   });
 
+  it("appends a megabyte at a time of what has gathered, in order", async () => {
+    const bench = await Bench.start();
+    await bench.publishMany(1);
+    const release = bench.faults.holdCommits();
+    const first = bench.accepted([{}]);
+    await settled();
+    const before = bench.faults.commits;
+    const answered: (number | string)[] = [];
+    const large = Array.from({ length: 12 }, async () => {
+      answered.push((await bench.accepted([{ payload: Buffer.alloc(300_000) }])).firstOffset);
+    });
+    release();
+    await first;
+    await Promise.all(large);
+    expect(answered).to.deep.equal(Array.from({ length: 12 }, (_, i) => i + 3));
+    expect(bench.faults.commits - before, "three messages an append").to.equal(4);
+  });
+
+  it("answers a megabyte of duplicates behind what is being stored, without an append", async () => {
+    const bench = await Bench.start();
+    const payload = Buffer.alloc(300_000);
+    await bench.accepted([{ messageId: "a", payload }]);
+    const release = bench.faults.holdCommits();
+    const answered: number[] = [];
+    const all = [{}, ...Array.from({ length: 8 }, () => ({ messageId: "a", payload })), {}].map(async (message) => {
+      answered.push((await bench.accepted([message])).firstOffset);
+    });
+    await settled();
+    expect(answered).to.deep.equal([]);
+    release();
+    await Promise.all(all);
+    expect(answered).to.deep.equal([2, 1, 1, 1, 1, 1, 1, 1, 1, 3]);
+  });
+
   it("keeps order and answers for publishes that wait for their queue to open", async () => {
     const bench = await Bench.start();
     const outcomes = await Promise.all(Array.from({ length: 20 }, (_, i) => bench.accepted([{ payload: Buffer.from(String(i)) }])));
