@@ -28,7 +28,7 @@ import { TailCache } from "./tail-cache.js";
 import { WaitingPublishes } from "./waiting-publishes.js";
 
 /** Newest messages kept in memory for live subscribers, over all queues. */
-const TAIL_BYTES_MAX = 64 * 1024 * 1024;
+const TAIL_BYTES_MAX = 16 * 1024 * 1024;
 /** Open sessions of one process: each costs some kilobytes, and a stream of the transport. */
 const SESSIONS_MAX = 20_000;
 /** When a client that was sent away may try again: by then another process may listen. */

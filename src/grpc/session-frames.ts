@@ -8,7 +8,7 @@ import type { Durability } from "../ports/engine.js";
 import { endWithError } from "./call-flow.js";
 import type { RawCall } from "./call-flow.js";
 import { encodeMessage } from "./codec.js";
-import { deliveriesFrame, deliveriesTextFrame } from "./deliveries-frame.js";
+import { DeliveriesFrame, deliveriesTextFrame } from "./deliveries-frame.js";
 import { CAUSES, deliveryRange, DURABILITIES, sessionOpened, settleFailure, WAITING_FOR } from "./to-wire.js";
 import { duration } from "./wire-numbers.js";
 
@@ -44,6 +44,8 @@ export class SessionFrames implements SessionSink {
   private ready = true;
   private streamFull = false;
   private waitingBytes = 0;
+  /** Where the last chunk begins that the last frame was made of. */
+  private lastChunk: Offset | undefined;
   private answerBytes = 0;
   private answersUnread = false;
   private over = false;
@@ -80,12 +82,14 @@ export class SessionFrames implements SessionSink {
 
   deliver(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): void {
     if (this.over) return;
-    const frame = this.compose(() => (this.textView ? deliveriesTextFrame : deliveriesFrame)(batch, parts, backlogCount));
+    const frame = this.compose(() => this.deliveries(batch, parts, backlogCount));
     if (frame === undefined) return;
     const { batchId } = batch;
-    this.waitingBytes += frame.length;
-    const hasRoom = this.call.write(frame, (error: Error | null | undefined) => {
-      this.waitingBytes -= frame.length;
+    const bytes = this.addedBytes(frame, parts);
+    this.waitingBytes += bytes;
+    // grpc-js calls for no more of a Buffer than a frame has.
+    const hasRoom = this.call.write(frame as Buffer, (error: Error | null | undefined) => {
+      this.waitingBytes -= bytes;
       // A stream that broke reports itself as cancelled; a batch that it did not take is not taken.
       if (error) return;
       if (this.confirmsTaking) this.tellTaken(batchId);
@@ -156,7 +160,20 @@ export class SessionFrames implements SessionSink {
     this.tellAnswers();
   }
 
-  private compose(make: () => Buffer): Buffer | undefined {
+  private deliveries(batch: BatchFacts, parts: readonly DeliveryPart[], backlogCount: number): DeliveriesFrame | Buffer {
+    if (this.textView) return deliveriesTextFrame(batch, parts, backlogCount);
+    const frame = new DeliveriesFrame(batch, parts, backlogCount);
+    return frame.isDense ? frame : frame.toBuffer();
+  }
+
+  /** What a frame adds to the memory that waits. Frames of one chunk hold it together. */
+  private addedBytes(frame: DeliveriesFrame | Buffer, parts: readonly DeliveryPart[]): number {
+    const goesOn = parts[0]?.chunk.first === this.lastChunk;
+    this.lastChunk = parts[parts.length - 1]?.chunk.first;
+    return goesOn || !(frame instanceof DeliveriesFrame) ? frame.byteLength : Math.max(frame.byteLength, frame.heldBytes);
+  }
+
+  private compose<Frame>(make: () => Frame): Frame | undefined {
     try {
       return make();
     } catch (error) {

@@ -1,12 +1,24 @@
 import { isUtf8 } from "node:buffer";
 import type { Message } from "../../generated/tidemark/v1/message.js";
 import { messageStart } from "../core/chunk.js";
+import type { Chunk } from "../core/chunk.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 
 /** Bytes of the messages of these stretches, which are whole fields 1 with tag and length. */
 export function storedBytes(parts: readonly DeliveryPart[]): number {
   let bytes = 0;
   for (const part of parts) bytes += partEnd(part) - messageStart(part.chunk, part.firstIndex);
+  return bytes;
+}
+
+/** Bytes of the chunks that these stretches are of, which are in the order of their chunks. */
+export function heldBytes(parts: readonly DeliveryPart[]): number {
+  let bytes = 0;
+  let before: Chunk | undefined;
+  for (const part of parts) {
+    if (part.chunk !== before) bytes += partBody(part).length;
+    before = part.chunk;
+  }
   return bytes;
 }
 

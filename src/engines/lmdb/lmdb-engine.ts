@@ -27,7 +27,7 @@ const WATCHDOG_MS = 30_000;
 /** How long a store that could not be started is waited for: LMDB does not always close after a failed commit. */
 const CLOSE_MS_MAX = 1_000;
 /** Chunks kept in memory, all queues together. */
-const CACHE_BYTES_MAX = 32 * 1024 * 1024;
+const CACHE_BYTES_MAX = 8 * 1024 * 1024;
 /** A token is the count of opens above this many bits, and a counter below: 17 trillion writes between two opens. */
 const COUNTER_BITS = 44n;
 const FORMAT_KEY = textKey(NO_QUEUE, KIND.format, "");

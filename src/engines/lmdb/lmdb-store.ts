@@ -32,7 +32,8 @@ export class LmdbStore {
   get(key: Buffer): Buffer | undefined {
     const volatile = this.db.getBinaryFast(key);
     if (volatile === undefined) return undefined;
-    const owned = Buffer.from(new ArrayBuffer(volatile.length));
+    // Never a part of a pool, and not filled with zeros first.
+    const owned = Buffer.allocUnsafeSlow(volatile.length);
     owned.set(new Uint8Array(volatile.buffer, volatile.byteOffset, volatile.length));
     return owned;
   }

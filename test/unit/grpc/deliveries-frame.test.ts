@@ -3,12 +3,13 @@ import fc from "fast-check";
 import { Message } from "../../../generated/tidemark/v1/message.js";
 import { SubscribeResponse } from "../../../generated/tidemark/v1/subscribe.js";
 import type { Chunk } from "../../../src/core/chunk.js";
+import { LIMITS } from "../../../src/core/limits.js";
 import { decodeMessage, encodeMessage, patchOffset } from "../../../src/core/message-codec.js";
 import type { NewMessage } from "../../../src/core/message.js";
 import type { BatchFacts, DeliveryCause } from "../../../src/core/session.js";
 import type { DeliveryPart } from "../../../src/core/subscription/effects.js";
 import { offset, wallMs } from "../../../src/core/units.js";
-import { deliveriesFrame, deliveriesTextFrame } from "../../../src/grpc/deliveries-frame.js";
+import { DeliveriesFrame, deliveriesTextFrame } from "../../../src/grpc/deliveries-frame.js";
 import { CAUSES } from "../../../src/grpc/to-wire.js";
 import { duration } from "../../../src/grpc/wire-numbers.js";
 import { chunkOf } from "../../support/chunk-builder.js";
@@ -102,7 +103,7 @@ describe("a deliveries frame", () => {
       }));
     fc.assert(
       fc.property(anyFacts, fc.array(anyPart, { minLength: 1, maxLength: 4 }), fc.nat(), (batch, parts, backlogCount) => {
-        const frame = deliveriesFrame(batch, parts, backlogCount);
+        const frame = new DeliveriesFrame(batch, parts, backlogCount).toBuffer();
         expect(frame.equals(generatedFrame(batch, parts.flatMap(asMessages), backlogCount))).to.equal(true);
       }),
     );
@@ -111,14 +112,46 @@ describe("a deliveries frame", () => {
   it("leaves the stored bytes alone and shares none of them", () => {
     const chunk = storedChunk(1, [newMessage(), newMessage()]);
     const before = Buffer.from(chunk.body ?? []);
-    const frame = deliveriesFrame(facts(), [{ chunk, firstIndex: 0, count: 2 }], 0);
+    const frame = new DeliveriesFrame(facts(), [{ chunk, firstIndex: 0, count: 2 }], 0).toBuffer();
     frame.fill(0);
     expect(chunk.body?.equals(before)).to.equal(true);
   });
 
+  it("copies itself behind what stands in a buffer, as grpc-js asks it to, and says how long it is", () => {
+    const frame = new DeliveriesFrame(facts(), [{ chunk: storedChunk(1, [newMessage(), newMessage()]), firstIndex: 0, count: 2 }], 0);
+    const target = Buffer.alloc(5 + frame.byteLength + 1, 0xee);
+    expect(frame.copy(target, 5)).to.equal(frame.byteLength);
+    expect(target.subarray(5, -1).equals(frame.toBuffer())).to.equal(true);
+    expect([...target.subarray(0, 5), target[target.length - 1]]).to.deep.equal(Array(6).fill(0xee));
+  });
+
+  it("holds the chunks that it is made of, each once", () => {
+    const chunk = { ...chunkOf(1, Array(10).fill("a"), 1_000) };
+    const next = { ...chunkOf(11, Array(10).fill("a"), 1_000) };
+    const parts = [
+      { chunk, firstIndex: 2, count: 1 },
+      { chunk, firstIndex: 4, count: 1 },
+      { chunk: next, firstIndex: 0, count: 1 },
+    ];
+    expect(new DeliveriesFrame(facts(), parts, 0).heldBytes).to.equal(20_000);
+  });
+
+  it("is dense where it is a run of messages, whatever chunks it begins and ends in", () => {
+    const large = { bytes: LIMITS.chunkBytesMax / 4, events: Array<string>(4).fill("a") };
+    const chunks = [0, 1, 2, 3].map((i) => chunkOf(1 + 4 * i, large.events, large.bytes));
+    const run = chunks.map((chunk, i) => ({ chunk, firstIndex: i === 0 ? 3 : 0, count: i === 0 || i === 3 ? 1 : 4 }));
+    expect(new DeliveriesFrame(facts(), run, 0).isDense).to.equal(true);
+  });
+
+  it("is not where it takes one message of each chunk", () => {
+    const chunks = [0, 1, 2].map((i) => chunkOf(1 + 1_024 * i, Array<string>(1_024).fill("a"), LIMITS.chunkBytesMax / 1_024));
+    const parts = chunks.map((chunk) => ({ chunk, firstIndex: 7, count: 1 }));
+    expect(new DeliveriesFrame(facts(), parts, 0).isDense).to.equal(false);
+  });
+
   it("has no lease under AUTO", () => {
     const chunk = storedChunk(1, [newMessage()]);
-    const response = SubscribeResponse.decode(deliveriesFrame(facts({ leaseMs: 0 }), [{ chunk, firstIndex: 0, count: 1 }], 0));
+    const response = SubscribeResponse.decode(new DeliveriesFrame(facts({ leaseMs: 0 }), [{ chunk, firstIndex: 0, count: 1 }], 0).toBuffer());
     expect(response.frame).to.have.nested.property("value.lease", undefined);
   });
 
@@ -135,6 +168,6 @@ describe("a deliveries frame", () => {
 
   it("without a body is a programmer's error, not an empty frame", () => {
     const chunk = { ...storedChunk(1, [newMessage()]), body: undefined };
-    expect(() => deliveriesFrame(facts(), [{ chunk, firstIndex: 0, count: 1 }], 0)).to.throw("without its body");
+    expect(() => new DeliveriesFrame(facts(), [{ chunk, firstIndex: 0, count: 1 }], 0)).to.throw("without its body");
   });
 });
