@@ -22,14 +22,16 @@ import type { DeadLetterApi, Replay } from "./dead-letter-api.js";
 import type { EventInfo } from "./event-list.js";
 import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
+import type { PullApi } from "./pull-api.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
 import type { ScheduleApi } from "./schedule-api.js";
 import type { LossReason } from "./session-end.js";
+import type { SessionOpened } from "./session-opened.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
-export interface BrokerApi extends DeadLetterApi, ScheduleApi {
+export interface BrokerApi extends DeadLetterApi, PullApi, ScheduleApi {
   readonly durability: Durability;
   /**
    * Takes one publish frame for one queue. `done` is called once, never before this returns, after the messages are durable
@@ -207,24 +209,6 @@ export interface Session {
   lost(reason?: LossReason): void;
   /** The edge has ended the stream with this error, for a mistake of the client or its own. Otherwise as `lost`. */
   failed(error: BrokerError): void;
-}
-
-export interface SessionOpened {
-  readonly sessionId: SessionId;
-  readonly queueId: string;
-  readonly committedOffset: Offset;
-  readonly headOffset: Offset;
-  readonly backlogCount: number;
-  readonly deadLetterCount: number;
-  readonly ordered: boolean;
-  readonly ackTimeoutMs: number;
-  readonly heartbeatMs: number;
-  readonly flow: FlowWindow;
-  readonly events: readonly string[];
-  readonly maxAttempts: number;
-  readonly created: boolean;
-  readonly standby: boolean;
-  readonly maxUnsettled: number;
 }
 
 export interface HeartbeatFacts {

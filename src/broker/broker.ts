@@ -1,5 +1,5 @@
 import { BrokerError } from "../core/errors.js";
-import type { OpenSession, SessionId } from "../core/session.js";
+import type { OpenSession, SessionId, Settlement } from "../core/session.js";
 import { monotonicMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
@@ -8,20 +8,23 @@ import type { Journal } from "../ports/journal.js";
 import type { Random } from "../ports/random.js";
 import type { BrokerView, QueueView, Telemetry } from "../ports/telemetry.js";
 import type { Turns } from "../ports/turns.js";
-import type { BrokerApi, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, Session, SessionSink } from "./api.js";
+import type { BrokerApi, PublishFrame, PublishOutcome, PurgeOutcome, PurgeRequest, QueueInfo, QueueSettings, QueueUpdate, ServerFacts, SessionSink } from "./api.js";
 import type { ClientFilter, ClientInfo, ClientWatch } from "./client-api.js";
 import { ClientRegistry } from "./client-registry.js";
 import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import type { EventInfo } from "./event-list.js";
 import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
+import type { LiveSession } from "./live-session.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
+import type { PullCall, PullOrder, SettleAnswer } from "./pull-api.js";
+import { PullSessions } from "./pull-sessions.js";
 import type { Queue } from "./queue.js";
 import { QueueRegistry } from "./queue-registry.js";
 import type { ScheduledInfo, ScheduledPage, ScheduledQuery } from "./schedule-api.js";
 import { Scheduler } from "./scheduler.js";
 import { SharedTurns } from "./shared-turns.js";
-import { endWith } from "./session-end.js";
+import { drainingError, endWith, RECONNECT_AFTER_MS } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 import { TailCache } from "./tail-cache.js";
@@ -31,8 +34,6 @@ import { WaitingPublishes } from "./waiting-publishes.js";
 const TAIL_BYTES_MAX = 16 * 1024 * 1024;
 /** Open sessions of one process: each costs some kilobytes, and a stream of the transport. */
 const SESSIONS_MAX = 20_000;
-/** When a client that was sent away may try again: by then another process may listen. */
-const RECONNECT_AFTER_MS = 1_000;
 /** How long the last commit may take when the broker stops, after its sessions have ended. */
 const LAST_COMMIT_MS = 5_000;
 
@@ -55,6 +56,7 @@ export class Broker implements BrokerApi, BrokerView {
   private readonly scheduler: Scheduler;
   private readonly clients: ClientRegistry;
   private readonly queues: QueueRegistry;
+  private readonly pulls: PullSessions;
   private readonly waiting = new Map<string, WaitingPublishes>();
   private opening = 0;
   private stopping: Promise<void> | undefined;
@@ -72,6 +74,7 @@ export class Broker implements BrokerApi, BrokerView {
       tails: new TailCache(TAIL_BYTES_MAX),
       clients: this.clients,
     });
+    this.pulls = new PullSessions({ clock, turns, scheduler: this.scheduler }, this.clients, (open, sink) => this.openSession(open, sink));
   }
 
   /** Loads the catalog. Once, before any other call. Queues that have something put off are opened, which is not waited for. */
@@ -108,14 +111,14 @@ export class Broker implements BrokerApi, BrokerView {
     else target.whenWritable(f);
   }
 
-  async openSession(open: OpenSession, sink: SessionSink): Promise<Session> {
+  async openSession(open: OpenSession, sink: SessionSink): Promise<LiveSession> {
     this.checkRunning();
     if (this.clients.size + this.opening >= SESSIONS_MAX) {
       throw new BrokerError("SESSION_LIMIT", `the server has ${SESSIONS_MAX} sessions open, as many as it allows: close some`, { limit: String(SESSIONS_MAX) });
     }
     this.opening++;
     try {
-      const queue = await this.queueOf(open);
+      const queue = await this.queues.forSession(open, this.parts.settings.autoCreateQueues);
       this.checkRunning();
       return await queue.openSession(open, sink, () => {
         this.checkRunning();
@@ -123,6 +126,16 @@ export class Broker implements BrokerApi, BrokerView {
     } finally {
       this.opening--;
     }
+  }
+
+  pull(order: PullOrder): PullCall {
+    this.checkRunning();
+    return this.pulls.pull(order);
+  }
+
+  /** While the broker stops too: what is held is waited for. */
+  async settle(session: SessionId, settlement: Settlement): Promise<SettleAnswer> {
+    return this.pulls.settle(session, settlement);
   }
 
   async createQueue(settings: QueueSettings): Promise<QueueInfo> {
@@ -278,19 +291,6 @@ export class Broker implements BrokerApi, BrokerView {
     return this.queues.get(name, false);
   }
 
-  /** The queue that a session names. One that asks for an incarnation never makes another. */
-  private async queueOf({ queue: name, queueId }: OpenSession): Promise<Queue> {
-    if (queueId === "") return this.queues.get(name, this.parts.settings.autoCreateQueues);
-    const queue = this.queues.exists(name) ? await this.queues.get(name, false) : undefined;
-    if (queue?.id === queueId) return queue;
-    const now = queue === undefined ? "does not exist" : `is ${queue.id} now`;
-    throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} ${now}, not ${queueId}: it was deleted, and offsets of it mean nothing any more`, {
-      field: "open.queue_id",
-      value: queueId,
-      queue_id: queue?.id ?? "",
-    });
-  }
-
   /** Opens a queue for its publishers, who wait in line. */
   private openFor(name: string): WaitingPublishes {
     const waiting = new WaitingPublishes(this.parts.turns);
@@ -340,8 +340,4 @@ export class Broker implements BrokerApi, BrokerView {
       });
     });
   }
-}
-
-function drainingError(): BrokerError {
-  return new BrokerError("DRAINING", "the server is stopping: connect again, here or elsewhere", {}, RECONNECT_AFTER_MS);
 }

@@ -1,10 +1,11 @@
 import type { BrokerError } from "../core/errors.js";
-import type { AckMode, FlowWindow, SessionId, Sharing, WaitingFor } from "../core/session.js";
+import type { AckMode, FlowWindow, SessionId, SessionKind, Sharing, WaitingFor } from "../core/session.js";
 import type { WallMs } from "../core/units.js";
 import type { LeaveReason } from "./session-end.js";
 
 export interface ClientInfo {
   readonly sessionId: SessionId;
+  readonly kind: SessionKind;
   readonly clientId: string;
   readonly peer: string;
   readonly queue: string;

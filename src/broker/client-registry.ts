@@ -5,6 +5,7 @@ import type { Turns } from "../ports/turns.js";
 import type { ClientFilter, ClientInfo, ClientWatch } from "./client-api.js";
 import { WatchedClients } from "./client-watch.js";
 import type { LiveSession } from "./live-session.js";
+import { sessionNotFound } from "./session-end.js";
 import type { SessionEnd } from "./session-end.js";
 
 /** Every open session of the broker, for whoever asks who is connected, once or for as long as they like. */
@@ -32,9 +33,7 @@ export class ClientRegistry {
   /** See BrokerApi.disconnectClient. */
   disconnect(session: SessionId, reason: string): ClientInfo {
     const found = this.sessions.get(session);
-    if (found === undefined) {
-      throw new BrokerError("SESSION_NOT_FOUND", `no session ${session} is open: it has ended, or never was; list the clients to see who is there`, { session_id: session });
-    }
+    if (found === undefined) throw sessionNotFound(session);
     const last = found.info();
     const words = reason === "" ? "" : `: ${reason}`;
     const error = new BrokerError("DISCONNECTED", `an operator ended this session${words}`, { session_id: session });

@@ -32,7 +32,7 @@ const WAITING_WORDS: Readonly<Record<WaitingFor, string>> = {
   FLOW: "has a full window, or does not read: it has to settle something",
   LANE: "waits for earlier messages of their lanes",
   RETRY_DELAY: "waits for the delay of a retry",
-  PAUSED: "is paused",
+  PAUSED: "is paused, or does not pull at this moment",
   STANDBY: "stands by while another one works",
   UNSETTLED_LIMIT: "gets nothing new while the subscriber is at its max_unsettled",
 };
@@ -80,7 +80,7 @@ function reasonWords(reason: ExplainReason, window: WindowUse | undefined, resum
     case "SUBSCRIBER_PAUSED":
       return `an operator paused it${resumeTimeMs === undefined ? "" : ` until ${timeText(resumeTimeMs)}`}`;
     case "CLIENTS_PAUSED":
-      return "all its clients are paused or draining";
+      return "all its clients are paused or draining, or do not pull at this moment";
     case "UNSETTLED_LIMIT":
       return `it is at its max_unsettled${useWords(window)}; only a final verdict makes room`;
     case "WINDOW_FULL":

@@ -1,30 +1,20 @@
-import { BrokerError } from "../core/errors.js";
+import type { BrokerError } from "../core/errors.js";
 import type { BatchFacts, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, OpenSession, SessionId, SettleFailure, Settlement, Sharing, WaitingFor } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";
 import type { Fact } from "../core/subscription/facts.js";
-import { monotonicMs, offset, OFFSET_MAX, wallMs } from "../core/units.js";
+import { monotonicMs, wallMs } from "../core/units.js";
 import type { MonotonicMs, Offset, WallMs } from "../core/units.js";
 import type { Clock } from "../ports/clock.js";
-import type { Session, SessionSink } from "./api.js";
+import type { HeartbeatFacts, Session, SessionSink } from "./api.js";
 import type { ClientInfo } from "./client-api.js";
+import type { SettleAnswer } from "./pull-api.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
-import { endWith, plainEnd } from "./session-end.js";
+import { endWith, plainEnd, sessionNotFound, silentTooLong } from "./session-end.js";
 import type { LossReason, SessionEnd } from "./session-end.js";
 import { effectiveFlow, sameFlow } from "./session-terms.js";
 import type { SessionTerms } from "./session-terms.js";
 import type { BrokerSettings } from "./settings.js";
-
-/** A settle of the broker's own, when a client has finished sending: its answer is for nobody. No client can send it. */
-const RELEASE_ALL_REQUEST = -1n;
-const RELEASE_ALL: Settlement = {
-  acks: [],
-  ackThroughBatchId: 0,
-  retries: [],
-  rejects: [],
-  releases: [{ first: offset(1), last: OFFSET_MAX, batchId: 0 }],
-  extends: [],
-  extendAllMs: undefined,
-};
+import { RELEASE_ALL, SettleAnswers } from "./settle-answers.js";
 
 /** What a session asks of the subscription that it belongs to. */
 export interface SessionHome {
@@ -59,6 +49,7 @@ export class LiveSession implements Session {
   readonly queue: string;
   readonly subscriber: string;
   private readonly connectTimeMs: WallMs;
+  private readonly answers = new SettleAnswers();
   private readonly heartbeatAlarm: Alarm;
   private readonly silenceAlarm: Alarm;
   private flowNow: FlowWindow;
@@ -117,10 +108,11 @@ export class LiveSession implements Session {
   }
 
   info(): ClientInfo {
-    const { clientId, peer, queue, subscriber, ackMode, sharing, labels, userAgent } = this.open;
+    const { kind, clientId, peer, queue, subscriber, ackMode, sharing, labels, userAgent } = this.open;
     const now = this.parts.clock.now();
     return {
       sessionId: this.id,
+      kind,
       clientId,
       peer,
       queue,
@@ -142,10 +134,42 @@ export class LiveSession implements Session {
     };
   }
 
+  /** How things stand with it and its subscriber at this moment. */
+  standing(): HeartbeatFacts {
+    const { home, id } = this;
+    return {
+      headOffset: home.headOffset(),
+      committedOffset: home.committedOffset(),
+      inFlightCount: home.inFlight(id),
+      backlogCount: home.backlogCount(),
+      deadLetterCount: home.deadLetterCount,
+      waitingFor: home.waitingFor(id),
+    };
+  }
+
   settle(requestId: bigint, settlement: Settlement): void {
     if (this.over || this.clientFinished) return;
     this.everSettled = true;
     this.post({ type: "settle_received", session: this.id, requestId, settlement });
+  }
+
+  /** Verdicts that did not come over the session's stream. Rejects when the session ends before they are durable. */
+  settleApart(settlement: Settlement): Promise<SettleAnswer> {
+    if (this.over) return Promise.reject(sessionNotFound(this.id));
+    this.everSettled = true;
+    const { requestId, answer } = this.answers.ask();
+    this.post({ type: "settle_received", session: this.id, requestId, settlement });
+    return answer;
+  }
+
+  /** Somebody waits for verdicts to be durable that did not come over the session's stream. */
+  get owesAnswers(): boolean {
+    return this.answers.anyOwed;
+  }
+
+  /** What a batch has from here on was never told to the client: as if it had not been handed out. */
+  withdraw(batchId: number, first: Offset): void {
+    this.post({ type: "hand_out_withdrawn", session: this.id, batchId, first });
   }
 
   flow(window: FlowWindow): void {
@@ -184,7 +208,7 @@ export class LiveSession implements Session {
     this.finishing();
     if (!this.clientFinished) return;
     // Gives back what is held.
-    this.post({ type: "settle_received", session: this.id, requestId: RELEASE_ALL_REQUEST, settlement: RELEASE_ALL });
+    this.post({ type: "settle_received", session: this.id, requestId: this.answers.forNobody(), settlement: RELEASE_ALL });
   }
 
   transportChanged(ready: boolean): void {
@@ -213,8 +237,7 @@ export class LiveSession implements Session {
 
   confirm(requestIds: readonly bigint[], failures: readonly SettleFailure[], committedOffset: Offset): void {
     if (this.over) return;
-    const ids = this.clientFinished ? requestIds.filter((id) => id !== RELEASE_ALL_REQUEST) : requestIds;
-    const failed = this.clientFinished ? failures.filter((failure) => failure.requestId !== RELEASE_ALL_REQUEST) : failures;
+    const { ids, failed } = this.answers.areUnused ? { ids: requestIds, failed: failures } : this.answers.sift(requestIds, failures, committedOffset);
     if (ids.length === 0 && failed.length === 0) return;
     this.sent();
     this.sink.result(ids, failed, committedOffset);
@@ -281,6 +304,7 @@ export class LiveSession implements Session {
     this.over = true;
     this.heartbeatAlarm.clear();
     this.silenceAlarm.clear();
+    this.answers.fail(end.error ?? sessionNotFound(this.id));
     this.home.sessionOver(this, end);
   }
 
@@ -305,16 +329,7 @@ export class LiveSession implements Session {
   /** To a client that does not read, none is sent: they would pile up. */
   private sendHeartbeat(): void {
     this.sent();
-    if (!this.transportReady) return;
-    const { home, id } = this;
-    this.sink.heartbeat({
-      headOffset: home.headOffset(),
-      committedOffset: home.committedOffset(),
-      inFlightCount: home.inFlight(id),
-      backlogCount: home.backlogCount(),
-      deadLetterCount: home.deadLetterCount,
-      waitingFor: home.waitingFor(id),
-    });
+    if (this.transportReady) this.sink.heartbeat(this.standing());
   }
 
   private checkSilence(): void {
@@ -323,13 +338,6 @@ export class LiveSession implements Session {
       this.silenceAlarm.set(due);
       return;
     }
-    const { clientTimeoutMs } = this.terms;
-    this.end(
-      endWith(
-        new BrokerError("CLIENT_TIMEOUT", `no frame came for ${clientTimeoutMs} ms, the client_timeout of this session: send a ping more often`, {
-          client_timeout_ms: String(clientTimeoutMs),
-        }),
-      ),
-    );
+    this.end(endWith(silentTooLong(this.terms.clientTimeoutMs)));
   }
 }

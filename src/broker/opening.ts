@@ -52,6 +52,7 @@ export interface OpenedAgainst {
 export function checkAgainst(open: OpenSession, subscription: OpenedAgainst): void {
   const { name, sharing } = subscription;
   if (sharing !== undefined && sharing !== open.sharing) {
+    if (open.kind === "PULL") throw pullNotShared(name, sharing);
     throw new BrokerError(
       "SHARING_MISMATCH",
       `subscriber ${name} has sessions open as SHARING_${sharing}, so another one cannot be SHARING_${open.sharing}: say the same, or wait until they have gone`,
@@ -73,5 +74,13 @@ export function checkAgainst(open: OpenSession, subscription: OpenedAgainst): vo
       settled_through: String(settledThrough),
       committed_offset: String(committedOffset),
     },
+  );
+}
+
+function pullNotShared(name: string, sharing: Sharing): BrokerError {
+  return new BrokerError(
+    "SHARING_MISMATCH",
+    `subscriber ${name} has sessions open as SHARING_${sharing}, of which one works at a time, and whoever pulls shares: wait until they have gone, or open a stream that stands by`,
+    { field: "subscriber", value: name, open: `SHARING_${sharing}` },
   );
 }

@@ -1,6 +1,7 @@
 import { BrokerError } from "../core/errors.js";
 import { StateConflict } from "../ports/state.js";
 import { invalidField } from "../core/names.js";
+import type { OpenSession } from "../core/session.js";
 import type { QueueSettings, QueueUpdate } from "./api.js";
 import { Queue } from "./queue.js";
 import type { QueueParts } from "./queue-parts.js";
@@ -102,6 +103,19 @@ export class QueueRegistry {
         record = await this.make({ name, ordering: "UNORDERED", own: {} });
       }
       return this.openOne(record);
+    });
+  }
+
+  /** The queue that a session names, made if there is none and `orCreate` says so. One that asks for an incarnation never makes another. */
+  async forSession({ queue: name, queueId }: OpenSession, orCreate: boolean): Promise<Queue> {
+    if (queueId === "") return this.get(name, orCreate);
+    const queue = this.exists(name) ? await this.get(name, false) : undefined;
+    if (queue?.id === queueId) return queue;
+    const now = queue === undefined ? "does not exist" : `is ${queue.id} now`;
+    throw new BrokerError("QUEUE_ID_MISMATCH", `queue ${name} ${now}, not ${queueId}: it was deleted, and offsets of it mean nothing any more`, {
+      field: "open.queue_id",
+      value: queueId,
+      queue_id: queue?.id ?? "",
     });
   }
 

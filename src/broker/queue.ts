@@ -5,7 +5,7 @@ import { offset, wallMs } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
 import type { ChunkRecord } from "../ports/log.js";
 import type { QueueView } from "../ports/telemetry.js";
-import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, Session, SessionSink } from "./api.js";
+import type { PublishFrame, PublishOutcome, PurgeOutcome, QueueInfo, SessionSink } from "./api.js";
 import type { DeadLetterChoice, DeletionOutcome, ReplayOutcome } from "./dead-letter-api.js";
 import type { DeadLetterPage, DeadLetterQuery } from "./dead-letter-list.js";
 import { DeadLetters } from "./dead-letters.js";
@@ -16,6 +16,7 @@ import type { EventInfo } from "./event-list.js";
 import { EventMatches } from "./event-matches.js";
 import { Explainer } from "./explainer.js";
 import type { MessageExplanation, SubscriberExplanation } from "./explanation-api.js";
+import type { LiveSession } from "./live-session.js";
 import { firstSince, readHeaders } from "./log-headers.js";
 import { peek } from "./peek.js";
 import type { PeekPage, PeekQuery } from "./peek.js";
@@ -178,7 +179,7 @@ export class Queue {
   }
 
   /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
-  openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
+  openSession(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<LiveSession> {
     return this.opening.open(open, sink, mayOpen);
   }
 

@@ -1,4 +1,6 @@
-import type { BrokerError, ErrorReason, StatusName } from "../core/errors.js";
+import { BrokerError } from "../core/errors.js";
+import type { ErrorReason, StatusName } from "../core/errors.js";
+import type { SessionId } from "../core/session.js";
 
 /** Why a session ended. */
 export type LeaveReason =
@@ -13,6 +15,7 @@ export type LeaveReason =
   | "QUEUE_DELETED"
   | "SUBSCRIBER_DELETED"
   | "SERVER_STOPPING"
+  | "LEASES_OVER"
   | "CLIENT_ERROR"
   | "SERVER_ERROR";
 
@@ -43,6 +46,24 @@ export function isGraceful(reason: LeaveReason): boolean {
   return GRACEFUL.has(reason);
 }
 
+/** Nobody has this session, any more or yet. */
+export function sessionNotFound(session: SessionId): BrokerError {
+  return new BrokerError("SESSION_NOT_FOUND", `no session ${session} is open: it has ended, or never was; list the clients to see who is there`, { session_id: session });
+}
+
+/** When a client that was sent away may try again: by then another process may listen. */
+export const RECONNECT_AFTER_MS = 1_000;
+
+export function drainingError(): BrokerError {
+  return new BrokerError("DRAINING", "the server is stopping: connect again, here or elsewhere", {}, RECONNECT_AFTER_MS);
+}
+
+export function silentTooLong(clientTimeoutMs: number): BrokerError {
+  return new BrokerError("CLIENT_TIMEOUT", `no frame came for ${clientTimeoutMs} ms, the client_timeout of this session: send a ping more often`, {
+    client_timeout_ms: String(clientTimeoutMs),
+  });
+}
+
 const GRACEFUL: ReadonlySet<LeaveReason> = new Set<LeaveReason>([
   "HALF_CLOSED",
   "DRAINED",
@@ -50,6 +71,7 @@ const GRACEFUL: ReadonlySet<LeaveReason> = new Set<LeaveReason>([
   "QUEUE_DELETED",
   "SUBSCRIBER_DELETED",
   "SERVER_STOPPING",
+  "LEASES_OVER",
 ]);
 
 const BY_ERROR: Readonly<Partial<Record<ErrorReason, LeaveReason>>> = {

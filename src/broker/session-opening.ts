@@ -1,7 +1,7 @@
 import type { OpenSession } from "../core/session.js";
 import { offset } from "../core/units.js";
 import type { Log } from "../ports/log.js";
-import type { Session, SessionSink } from "./api.js";
+import type { SessionSink } from "./api.js";
 import { LiveSession } from "./live-session.js";
 import { checkAgainst, checkClaims, predecessorOf, replacedError } from "./opening.js";
 import type { QueueParts } from "./queue-parts.js";
@@ -31,7 +31,7 @@ export class SessionOpening {
   ) {}
 
   /** See BrokerApi.openSession. `mayOpen` throws when the broker has changed its mind since. */
-  async open(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<Session> {
+  async open(open: OpenSession, sink: SessionSink, mayOpen: () => void): Promise<LiveSession> {
     const { queue } = this;
     const { clients } = this.parts;
     // Before a subscriber is made for it.

@@ -6,8 +6,13 @@ import type { SubscriberRecord } from "./subscriber-record.js";
 
 /** FILTER_MISMATCH or START_MISMATCH when a session says of its subscriber what is not so. */
 export function checkSubscriberClaims(record: SubscriberRecord, open: OpenSession): void {
-  if (open.events.length > 0) checkFilter(record, open.events, { field: "open.events", remedy: "leave events empty, or change the subscriber" });
-  if (open.start !== undefined) checkStart(record, open.start, { field: "open.start", remedy: "leave the start out, or seek" });
+  if (open.events.length > 0) checkFilter(record, open.events, { field: openField(open, "events"), remedy: "leave events empty, or change the subscriber" });
+  if (open.start !== undefined) checkStart(record, open.start, { field: openField(open, "start"), remedy: "leave the start out, or seek" });
+}
+
+/** Where a client says this of its session: in the frame that opens a stream, or in a Pull itself. */
+export function openField({ kind }: OpenSession, name: string): string {
+  return kind === "PULL" ? name : `open.${name}`;
 }
 
 /** Where something is said of a subscriber, and what else may be done when it is not so. */
@@ -17,7 +22,7 @@ export interface ClaimPlace {
 }
 
 /** FILTER_MISMATCH when the subscriber has another filter. */
-export function checkFilter(record: SubscriberRecord, events: readonly string[], { field, remedy }: ClaimPlace): void {
+export function checkFilter(record: Pick<SubscriberRecord, "name" | "events">, events: readonly string[], { field, remedy }: ClaimPlace): void {
   const filter = EventFilter.parse(events);
   const stored = EventFilter.parse(record.events);
   if (filter.equals(stored)) return;

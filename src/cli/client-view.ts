@@ -16,8 +16,9 @@ export function clientName({ clientId }: ClientInfo): string {
 }
 
 /** Why nothing comes to a client, in small letters; "-" when something is on its way. */
-export function waitingText({ waitingFor, standby, draining }: ClientInfo): string {
+export function waitingText({ kind, paused, waitingFor, standby, draining }: ClientInfo): string {
   if (draining) return "draining";
+  if (kind === "PULL" && paused) return "the next pull";
   if (standby) return "standby";
   return waitingFor === "" ? "-" : words(waitingFor);
 }
@@ -30,7 +31,7 @@ export function clientColumns(now: Date): readonly Column<ClientInfo>[] {
     { title: "PEER", text: ({ peer }) => printableLine(peer) },
     { title: "QUEUE", tone: "name", text: ({ queue }) => queue },
     { title: "SUBSCRIBER", text: ({ subscriber }) => (subscriber === "" ? "-" : subscriber) },
-    { title: "ACKS", text: ({ ackMode }) => ackMode.toLowerCase() },
+    { title: "ACKS", text: ({ ackMode, kind }) => (kind === "PULL" ? "pull" : ackMode.toLowerCase()) },
     { title: "IN FLIGHT", align: "right", text: ({ inFlightCount, maxInFlightMessages }) => `${countText(inFlightCount)}/${countText(maxInFlightMessages)}` },
     { title: "LAG", align: "right", text: ({ backlogCount }) => countText(backlogCount) },
     { title: "WAITING FOR", text: waitingText },
@@ -41,6 +42,7 @@ export function clientColumns(now: Date): readonly Column<ClientInfo>[] {
 export function clientJson(client: ClientInfo): object {
   return {
     session_id: client.sessionId,
+    kind: client.kind,
     client_id: client.clientId,
     peer: client.peer,
     queue: client.queue,
@@ -83,7 +85,7 @@ const EVENT_TONES: Readonly<Record<"joined" | "changed" | "left", Tone>> = { joi
 const EVENT_COLUMNS = "changed".length;
 
 /** Ways of going that are nobody's trouble. */
-const ORDERLY: ReadonlySet<string> = new Set(["HALF_CLOSED", "DRAINED", "STOP_REACHED", "CANCELLED"]);
+const ORDERLY: ReadonlySet<string> = new Set(["HALF_CLOSED", "DRAINED", "STOP_REACHED", "CANCELLED", "LEASES_OVER"]);
 
 /** An event of a watch, for people: one line. */
 export function clientEventLine(event: ClientEvent, now: Date, paint: Paint): string {

@@ -1,4 +1,4 @@
-import type { Client } from "../../generated/tidemark/v1/client.js";
+import { type Client, ClientKind } from "../../generated/tidemark/v1/client.js";
 import { AckMode, Sharing, WaitingFor } from "../../generated/tidemark/v1/subscribe.js";
 import { enumName } from "./enum-name.js";
 import { safeNumber } from "./safe-number.js";
@@ -7,6 +7,8 @@ import { timestampToDate } from "./wire-time.js";
 /** One connected program, an open session, as it was when the broker answered. */
 export interface ClientInfo {
   readonly sessionId: string;
+  /** How it works: "STREAM", or "PULL" by single calls. */
+  readonly kind: string;
   /** The label that the program gave itself; empty: none. */
   readonly clientId: string;
   /** The address that it came from. */
@@ -50,6 +52,7 @@ export interface ClientInfo {
 export function clientInfo(client: Client): ClientInfo {
   return {
     sessionId: client.sessionId,
+    kind: enumName(ClientKind, client.kind),
     clientId: client.clientId,
     peer: client.peer,
     queue: client.queue,

@@ -11,6 +11,9 @@ export interface OffsetRun {
 
 export type AckMode = "EXPLICIT" | "AUTO";
 
+/** How the client of a session works: by a Subscribe stream, or by Pull and Settle. */
+export type SessionKind = "STREAM" | "PULL";
+
 /** How the sessions of one subscriber share its messages: all of them work, or one does and the others stand by. */
 export type Sharing = "SHARED" | "EXCLUSIVE";
 
@@ -45,8 +48,9 @@ export interface Claims {
 
 export const NO_CLAIMS: Claims = { processedThrough: undefined, done: [] };
 
-/** A validated OpenSession: every default filled in by the edge, every value in range. */
+/** A validated OpenSession, or what a Pull says of one: every default filled in by the edge, every value in range. */
 export interface OpenSession {
+  readonly kind: SessionKind;
   readonly queue: string;
   /** Empty: ephemeral. */
   readonly subscriber: string;

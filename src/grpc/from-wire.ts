@@ -101,6 +101,11 @@ export function expectedLastOffset(value: bigint | undefined): number | undefine
   return value === undefined ? undefined : exactNumber("expected_last_offset", value);
 }
 
+/** What is asked for, up to a bound; 0: the default. */
+export function clampedOr(defaultValue: number, value: number, max: number): number {
+  return value === 0 ? defaultValue : Math.min(value, max);
+}
+
 /** A session's window. Values above what the server grants are clamped; `opened` tells the effective ones. */
 export function flowWindow(wire: FlowControl | undefined): FlowWindow {
   return {

@@ -6,16 +6,23 @@ import { DEFAULTS, LIMITS } from "../core/limits.js";
 import { checkClientId, checkLabels, checkName, checkText, invalidField } from "../core/names.js";
 import type { AckMode, Claims, OffsetRun, OpenSession, Sharing, StartPoint, StopPoint } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
+import type { AnswerCall, RawCall } from "./call-flow.js";
 import { CAPABILITIES } from "./capabilities.js";
-import { flowWindow } from "./from-wire.js";
+import { clampedOr, flowWindow } from "./from-wire.js";
 import { clampedNumber, durationMs, exactNumber, wallTimeMs } from "./wire-numbers.js";
 
 /** Where a stream came from, as its call says. */
 export interface SessionOrigin {
   /** `host:port`. */
   readonly peer: string;
-  /** The `user-agent` header, however long; empty: none. */
+  /** The `user-agent` header, cut; empty: none. */
   readonly userAgent: string;
+}
+
+export function sessionOrigin(call: RawCall | AnswerCall): SessionOrigin {
+  const [userAgent = ""] = call.metadata.get("user-agent");
+  // Header values are ASCII: a character is a byte.
+  return { peer: call.getPeer(), userAgent: String(userAgent).slice(0, LIMITS.userAgentBytesMax) };
 }
 
 /** A session as the broker takes it: checked, defaults filled in. BrokerError names the first bad field. */
@@ -25,6 +32,7 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
   const sharing = openSharing(wire.sharing);
   EventFilter.parse(wire.events, "open.events");
   return {
+    kind: "STREAM",
     queue: checkName("open.queue", wire.queue),
     subscriber: wire.subscriber === "" ? "" : checkName("open.subscriber", wire.subscriber),
     events: wire.events,
@@ -46,8 +54,7 @@ export function openSession(wire: WireOpen, { peer, userAgent }: SessionOrigin):
     replacesSessionId: checkText("open.replaces_session_id", wire.replacesSessionId, LIMITS.nameLengthMax),
     labels: checkLabels("open.labels", Object.entries(wire.labels)),
     peer,
-    // Header values are ASCII: a character is a byte.
-    userAgent: userAgent.slice(0, LIMITS.userAgentBytesMax),
+    userAgent,
   };
 }
 
@@ -136,8 +143,4 @@ function stopPoint(wire: WireOpen["stop"]): StopPoint {
   const count = exactNumber("open.stop_after_messages", wire.value);
   if (count === 0) throw invalidField("open.stop_after_messages", "0", "1 or more");
   return { kind: "after_messages", count };
-}
-
-function clampedOr(defaultValue: number, value: number, max: number): number {
-  return value === 0 ? defaultValue : Math.min(value, max);
 }

@@ -14,6 +14,7 @@ import { Connections } from "./connections.js";
 import { meteredStream, meteredUnary } from "./metered-calls.js";
 import { publish, publishBatch } from "./publish.js";
 import { PublishStreamCall } from "./publish-stream.js";
+import { PullRpc, settle } from "./pull.js";
 import { DescriptorIndex } from "./reflection/descriptor-index.js";
 import { addReflection } from "./reflection/reflection.js";
 import { errorDetailsDescriptor, healthDescriptor, reflectionDescriptor } from "./reflection/standard-descriptors.js";
@@ -28,6 +29,9 @@ import { methodNotBuiltYet, refuse } from "./unary.js";
 const RECEIVE_HEADROOM_BYTES = 64 * 1024;
 
 const HEALTH_SERVICES = ["", "tidemark.v1.BrokerService", "tidemark.v1.AdminService"];
+
+/** See PullRpc. */
+const BROKER_SERVICE = { ...BrokerServiceService, pull: { ...BrokerServiceService.pull, responseStream: true } };
 
 const SERVER_OPTIONS = {
   "grpc.max_receive_message_length": LIMITS.transportBytesMax + RECEIVE_HEADROOM_BYTES,
@@ -116,7 +120,10 @@ export class GrpcServer {
   private addServices(): void {
     const { broker, journal, telemetry, descriptors, version } = this.context;
     const turn = new TurnBudget();
-    this.addService(BrokerServiceService, {
+    const track: TrackAnswers = (call, open) => {
+      this.track(call, open);
+    };
+    this.addService(BROKER_SERVICE, {
       publish: publish(broker, journal, telemetry),
       publishBatch: publishBatch(broker, journal, telemetry),
       publishStream: (call: RawCall) => {
@@ -125,10 +132,11 @@ export class GrpcServer {
       subscribe: (call: RawCall) => {
         this.track(call, (onOver) => new SubscribeCall(call, { ...this.context, connections: this.connections }, onOver));
       },
+      pull: (call: AnswerCall) => {
+        this.track(call, (onOver) => new PullRpc(call, { ...this.context, connections: this.connections }, onOver));
+      },
+      settle: settle(broker, journal),
     });
-    const track: TrackAnswers = (call, open) => {
-      this.track(call, open);
-    };
     this.addService(AdminServiceService, adminHandlers(broker, journal, version, track));
     const index = new DescriptorIndex();
     index.addSet(descriptors);

@@ -1,5 +1,6 @@
 import { SubscribeResponse, WaitingFor } from "../../generated/tidemark/v1/subscribe.js";
-import type { HeartbeatFacts, SessionOpened, SessionSink } from "../broker/api.js";
+import type { HeartbeatFacts, SessionSink } from "../broker/api.js";
+import type { SessionOpened } from "../broker/session-opened.js";
 import type { BrokerError } from "../core/errors.js";
 import type { BatchFacts, DeliveryCause, DeliveryRun, OffsetRun, SettleFailure } from "../core/session.js";
 import type { DeliveryPart } from "../core/subscription/effects.js";

@@ -11,8 +11,7 @@ import type { OpenCall, RawCall } from "./call-flow.js";
 import { decodeRequest } from "./codec.js";
 import type { Connection, Connections } from "./connections.js";
 import { flowWindow, settlement } from "./from-wire.js";
-import { openSession } from "./open-from-wire.js";
-import type { SessionOrigin } from "./open-from-wire.js";
+import { openSession, sessionOrigin } from "./open-from-wire.js";
 import { SessionFrames } from "./session-frames.js";
 import { asBrokerError } from "./status.js";
 
@@ -49,7 +48,6 @@ export class SubscribeCall implements OpenCall {
   private session: Session | undefined;
   /** What a session that opens when the call is over has to hear. */
   private farewell: (session: Session) => void = () => undefined;
-  private readonly peer: string;
   private readonly connection: Connection | undefined;
   private readonly frames: SessionFrames;
   private readonly gate: ReadGate<"opening" | "unread answers">;
@@ -64,8 +62,7 @@ export class SubscribeCall implements OpenCall {
     private readonly onOver: () => void,
   ) {
     this.gate = new ReadGate(call);
-    this.peer = call.getPeer();
-    this.connection = context.connections.from(this.peer);
+    this.connection = context.connections.from(call.getPeer());
     this.frames = new SessionFrames(call, context.broker.durability, {
       transportChanged: (ready) => this.session?.transportChanged(ready),
       taken: (batchId) => this.session?.taken(batchId),
@@ -120,7 +117,7 @@ export class SubscribeCall implements OpenCall {
     }
     if (session === undefined) {
       if (frame.$case !== "open") throw openExpected(frame.$case);
-      this.open(openSession(frame.value, this.origin()));
+      this.open(openSession(frame.value, sessionOrigin(this.call)));
       return;
     }
     session.heard();
@@ -217,11 +214,6 @@ export class SubscribeCall implements OpenCall {
   private leave(farewell: (session: Session) => void): void {
     if (this.session === undefined) this.farewell = farewell;
     else farewell(this.session);
-  }
-
-  private origin(): SessionOrigin {
-    const [userAgent = ""] = this.call.metadata.get("user-agent");
-    return { peer: this.peer, userAgent: String(userAgent) };
   }
 
   private finish(): void {

@@ -18,14 +18,15 @@ import type {
   SettleFailure as WireFailure,
 } from "../../generated/tidemark/v1/subscribe.js";
 import { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
-import type { MessageOutcome, PublishOutcome, QueueInfo, SessionOpened } from "../broker/api.js";
+import type { MessageOutcome, PublishOutcome, QueueInfo } from "../broker/api.js";
 import type { ClientInfo, ClientNews } from "../broker/client-api.js";
+import type { SessionOpened } from "../broker/session-opened.js";
 import type { SubscriberInfo } from "../broker/subscriber-api.js";
 import type { LeaveReason } from "../broker/session-end.js";
 import type { Ordering } from "../broker/queue-settings.js";
 import type { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SettleFailureCode, Sharing, StartPoint, WaitingFor } from "../core/session.js";
+import type { AckMode, DeliveryCause, DeliveryRun, FlowWindow, OffsetRun, SettleFailure, SessionKind, SettleFailureCode, Sharing, StartPoint, WaitingFor } from "../core/session.js";
 import type { WallMs } from "../core/units.js";
 import type { Durability } from "../ports/engine.js";
 import { CAPABILITIES } from "./capabilities.js";
@@ -66,6 +67,8 @@ const FAILURE_CODES: Readonly<Record<SettleFailureCode, WireFailureCode>> = {
 
 const ACK_MODES: Readonly<Record<AckMode, WireAckMode>> = { EXPLICIT: WireAckMode.EXPLICIT, AUTO: WireAckMode.AUTO };
 
+const CLIENT_KINDS: Readonly<Record<SessionKind, ClientKind>> = { STREAM: ClientKind.STREAM, PULL: ClientKind.PULL };
+
 const LEAVE_REASONS: Readonly<Record<LeaveReason, WireLeaveReason>> = {
   HALF_CLOSED: WireLeaveReason.HALF_CLOSED,
   DRAINED: WireLeaveReason.DRAINED,
@@ -78,6 +81,7 @@ const LEAVE_REASONS: Readonly<Record<LeaveReason, WireLeaveReason>> = {
   QUEUE_DELETED: WireLeaveReason.QUEUE_DELETED,
   SUBSCRIBER_DELETED: WireLeaveReason.SUBSCRIBER_DELETED,
   SERVER_STOPPING: WireLeaveReason.SERVER_STOPPING,
+  LEASES_OVER: WireLeaveReason.LEASES_OVER,
   CLIENT_ERROR: WireLeaveReason.CLIENT_ERROR,
   SERVER_ERROR: WireLeaveReason.SERVER_ERROR,
 };
@@ -232,7 +236,7 @@ export function clientResource(info: ClientInfo): Client {
     inFlightCount: BigInt(info.inFlightCount),
     connectTime: timestamp(info.connectTimeMs),
     labels: Object.fromEntries(info.labels),
-    kind: ClientKind.STREAM,
+    kind: CLIENT_KINDS[info.kind],
     ackMode: ACK_MODES[info.ackMode],
     sharing: SHARINGS[info.sharing],
     standby: info.standby,

@@ -17,6 +17,7 @@ type Action =
   | { do: "drain"; session: number }
   | { do: "end"; session: number; graceful: boolean }
   | { do: "settle"; session: number; verdict: "ack" | "retry" | "reject" | "release" | "extend" | "through"; from: number; count: number; named: boolean }
+  | { do: "withdraw"; session: number; from: number }
   | { do: "flow"; session: number; window: number; paused: boolean }
   | { do: "transport"; session: number; ready: boolean }
   | { do: "pass"; ms: number }
@@ -46,6 +47,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       named: fc.boolean(),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("withdraw" as const), session, from: fc.nat({ max: 8 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("flow" as const), session, window: fc.integer({ min: 1, max: 20 }), paused: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("transport" as const), session, ready: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(1, 60, 500, 5_000, 20_000) }) },
@@ -110,6 +112,9 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
     case "settle":
       if (open.has(id)) settle(harness, oracle, id, step, requestId);
       return;
+    case "withdraw":
+      if (open.has(id) && !oracle.isAuto(id)) withdraw(harness, id, step.from);
+      return;
     case "flow":
       // A window may shrink below what is in flight; only growth is checked.
       oracle.windows.set(id, Math.max(step.window, oracle.windows.get(id) ?? 0));
@@ -151,6 +156,13 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
       return;
     }
   }
+}
+
+/** The end of the last batch never got as far as the client. */
+function withdraw(harness: SubscriptionHarness, id: string, from: number): void {
+  const last = harness.received.findLast((batch) => batch.session === id);
+  const first = last?.offsets[Math.min(from, last.offsets.length - 1)];
+  if (last !== undefined && first !== undefined) harness.step({ type: "hand_out_withdrawn", session: id, batchId: last.batch.batchId, first: offset(first) });
 }
 
 /** What a client may claim at this moment; it never says less than was settled. */

@@ -4,6 +4,7 @@ import type { ClientInfo } from "../../src/client/index.js";
 export function clientInfo(parts: Partial<ClientInfo> = {}): ClientInfo {
   return {
     sessionId: "899473f8119ca4e134db5556005095d1",
+    kind: "STREAM",
     clientId: "worker-1",
     peer: "127.0.0.1:50122",
     queue: "orders",

@@ -4,8 +4,11 @@ import { BrokerServiceClient } from "../../generated/tidemark/v1/broker_service.
 import { NewMessage } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest } from "../../generated/tidemark/v1/publish.js";
 import type { PublishBatchResponse, PublishResponse } from "../../generated/tidemark/v1/publish.js";
+import { PullRequest } from "../../generated/tidemark/v1/pull.js";
+import type { PullResponse, SettleResponse } from "../../generated/tidemark/v1/pull.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
-import type { OpenSession } from "../../generated/tidemark/v1/subscribe.js";
+import { Settlement } from "../../generated/tidemark/v1/subscribe.js";
+import type { OpenSession, SettleResult } from "../../generated/tidemark/v1/subscribe.js";
 import type { Subscriber } from "../../generated/tidemark/v1/subscriber.js";
 import { SubscribeStream } from "./subscribe-stream.js";
 
@@ -30,6 +33,17 @@ export class Stubs {
   publishBatch(queue: string, messages: readonly Partial<NewMessage>[]): Promise<PublishBatchResponse> {
     const request = PublishBatchRequest.create({ queue, messages: messages.map((message) => NewMessage.create(message as NewMessage)) });
     return answer((callback) => this.broker.publishBatch(request, callback));
+  }
+
+  pull(request: Partial<PullRequest>): Promise<PullResponse> {
+    return answer((callback) => this.broker.pull({ ...PullRequest.create(), ...request }, callback));
+  }
+
+  /** Verdicts without a stream; answers what could not be applied. */
+  async settle(sessionId: string, verdicts: Partial<Settlement>): Promise<SettleResult> {
+    const { result } = await answer<SettleResponse>((callback) => this.broker.settle({ sessionId, settle: { ...Settlement.create(), ...verdicts } }, callback));
+    if (result === undefined) throw new Error("the answer to a settle is empty");
+    return result;
   }
 
   subscribe(open: Partial<OpenSession>): SubscribeStream {

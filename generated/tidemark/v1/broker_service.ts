@@ -144,11 +144,13 @@ export const BrokerServiceService = {
     responseDeserialize: (value: Buffer): SubscribeResponse => SubscribeResponse.decode(value),
   },
   /**
-   * Leases messages without a stream. The session that holds them ends when all of them are settled or
-   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
-   * call leases more.
+   * Leases messages without a stream. The session that holds them ends 10 s after all of them were settled
+   * or the last lease has run out, or sooner when more than 1,000 sessions hold nothing; what is not settled
+   * by then comes again, for anyone. A Pull that names it in time goes on with it. Not idempotent: every call
+   * leases more.
    *
-   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND; what ends the session ends the call:
+   * ABORTED DISCONNECTED, NOT_FOUND QUEUE_DELETED, SUBSCRIBER_DELETED. docs/pull.md shows it by example.
    */
   pull: {
     path: "/tidemark.v1.BrokerService/Pull" as const,
@@ -163,7 +165,8 @@ export const BrokerServiceService = {
    * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
    * Repeating it is safe: the same verdict again is no failure.
    *
-   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   * NOT_FOUND SESSION_NOT_FOUND, or what ended the session before the verdicts were durable; then they hold or
+   * they do not. Verdicts that could not be applied are `failures` of an OK answer.
    */
   settle: {
     path: "/tidemark.v1.BrokerService/Settle" as const,
@@ -237,18 +240,21 @@ export interface BrokerServiceServer extends UntypedServiceImplementation {
    */
   subscribe: handleBidiStreamingCall<SubscribeRequest, SubscribeResponse>;
   /**
-   * Leases messages without a stream. The session that holds them ends when all of them are settled or
-   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
-   * call leases more.
+   * Leases messages without a stream. The session that holds them ends 10 s after all of them were settled
+   * or the last lease has run out, or sooner when more than 1,000 sessions hold nothing; what is not settled
+   * by then comes again, for anyone. A Pull that names it in time goes on with it. Not idempotent: every call
+   * leases more.
    *
-   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND; what ends the session ends the call:
+   * ABORTED DISCONNECTED, NOT_FOUND QUEUE_DELETED, SUBSCRIBER_DELETED. docs/pull.md shows it by example.
    */
   pull: handleUnaryCall<PullRequest, PullResponse>;
   /**
    * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
    * Repeating it is safe: the same verdict again is no failure.
    *
-   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   * NOT_FOUND SESSION_NOT_FOUND, or what ended the session before the verdicts were durable; then they hold or
+   * they do not. Verdicts that could not be applied are `failures` of an OK answer.
    */
   settle: handleUnaryCall<SettleRequest, SettleResponse>;
 }
@@ -352,11 +358,13 @@ export interface BrokerServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
   /**
-   * Leases messages without a stream. The session that holds them ends when all of them are settled or
-   * the last lease has run out; what is not settled then comes again, for anyone. Not idempotent: every
-   * call leases more.
+   * Leases messages without a stream. The session that holds them ends 10 s after all of them were settled
+   * or the last lease has run out, or sooner when more than 1,000 sessions hold nothing; what is not settled
+   * by then comes again, for anyone. A Pull that names it in time goes on with it. Not idempotent: every call
+   * leases more.
    *
-   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND.
+   * As Subscribe up to `opened`, and NOT_FOUND SESSION_NOT_FOUND; what ends the session ends the call:
+   * ABORTED DISCONNECTED, NOT_FOUND QUEUE_DELETED, SUBSCRIBER_DELETED. docs/pull.md shows it by example.
    */
   pull(request: PullRequest, callback: (error: ServiceError | null, response: PullResponse) => void): ClientUnaryCall;
   pull(
@@ -374,7 +382,8 @@ export interface BrokerServiceClient extends Client {
    * Gives verdicts on deliveries of a session without its stream, answered once they are durable.
    * Repeating it is safe: the same verdict again is no failure.
    *
-   * NOT_FOUND SESSION_NOT_FOUND. Verdicts that could not be applied are `failures` of an OK answer.
+   * NOT_FOUND SESSION_NOT_FOUND, or what ended the session before the verdicts were durable; then they hold or
+   * they do not. Verdicts that could not be applied are `failures` of an OK answer.
    */
   settle(
     request: SettleRequest,

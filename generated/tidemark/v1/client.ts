@@ -89,7 +89,7 @@ export enum LeaveReason {
   SUBSCRIBER_DELETED = 10,
   /** SERVER_STOPPING - The server stopped. */
   SERVER_STOPPING = 11,
-  /** LEASES_OVER - A Pull session had nothing leased any more. */
+  /** LEASES_OVER - A Pull session had nothing leased any more for 10 s, or for less where very many had not. */
   LEASES_OVER = 12,
   /** CLIENT_ERROR - It broke the rules of the stream and got an error for it. */
   CLIENT_ERROR = 13,

@@ -9,7 +9,13 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Deliveries, SessionOpened, Settlement, SettleResult } from "./subscribe.js";
 
-/** Leases messages to a caller without a stream: for cron jobs, gateways, a second terminal. */
+/**
+ * Leases messages to a caller without a stream: for cron jobs, gateways, a second terminal.
+ *
+ * What is said works as in OpenSession with ACK_MODE_EXPLICIT and SHARING_SHARED: a subscriber is made at its
+ * first Pull and begins with the oldest message, and one whose sessions are EXCLUSIVE is FAILED_PRECONDITION
+ * SHARING_MISMATCH. On an ORDERED queue a session holds one message of a lane at a time, so nothing is recalled.
+ */
 export interface PullRequest {
   /** The queue, as in OpenSession. */
   queue: string;
@@ -24,28 +30,44 @@ export interface PullRequest {
    * 3 MiB: cut to it, so that the answer fits the default of gRPC clients.
    */
   maxBytes: bigint;
-  /** How long to wait for a first message when there is none. Unset or zero: answer at once, empty. */
+  /**
+   * How long to wait for a first message when there is none; up to 60 s. Unset or zero: answer at once,
+   * empty. A caller that cancels while it waits, or before it has the whole answer, holds nothing: what it
+   * was to get comes as if it had not been handed out.
+   */
   wait:
     | Duration
     | undefined;
-  /** How long the messages are leased; 100 ms to 12 h. Unset: the subscriber's value. */
+  /**
+   * How long the messages are leased; 100 ms to 12 h. Unset: the subscriber's value. With `session_id`:
+   * unset, or that of the session; otherwise INVALID_ARGUMENT INVALID_FIELD (extend leases with Settle).
+   */
   ackTimeout:
     | Duration
     | undefined;
   /**
-   * Empty: a new session. Set: the session of an earlier Pull, whose leases stay and whose life is
-   * renewed. NOT_FOUND SESSION_NOT_FOUND once it has ended.
+   * Empty: a new session. Set: the session of an earlier Pull of the same queue and subscriber, whose
+   * leases stay and whose life is renewed. NOT_FOUND SESSION_NOT_FOUND once it has ended. Of several pulls
+   * of one session the last one waits; the others are answered with what they have.
    */
   sessionId: string;
   /** As in OpenSession. */
   textView: boolean;
+  /** As in OpenSession. With `session_id` it means nothing: the session keeps its label. */
+  clientId: string;
 }
 
 /** What was leased, and to which session. */
 export interface PullResponse {
-  /** The messages, in batches that share attempt, cause and lease. Empty: nothing came within `wait`. */
+  /**
+   * The messages, in batches that share attempt, cause and lease. Empty: nothing came within `wait`, or
+   * before another Pull named the session.
+   */
   batches: Deliveries[];
-  /** The session that holds them; `session_id` is what Settle and the next Pull want. */
+  /**
+   * The session that holds them; `session_id` is what Settle and the next Pull want. Counts and offsets are
+   * those of the answer, `heartbeat` is unset, and `flow` is `paused` because nothing goes out between pulls.
+   */
   opened: SessionOpened | undefined;
 }
 
@@ -77,6 +99,7 @@ function createBasePullRequest(): PullRequest {
     ackTimeout: undefined,
     sessionId: "",
     textView: false,
+    clientId: "",
   };
 }
 
@@ -111,6 +134,9 @@ export const PullRequest: MessageFns<PullRequest> = {
     }
     if (message.textView !== false) {
       writer.uint32(72).bool(message.textView);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(82).string(message.clientId);
     }
     return writer;
   },
@@ -200,6 +226,14 @@ export const PullRequest: MessageFns<PullRequest> = {
             message.textView = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -243,6 +277,11 @@ export const PullRequest: MessageFns<PullRequest> = {
         : isSet(object.text_view)
         ? globalThis.Boolean(object.text_view)
         : false,
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
     };
   },
 
@@ -275,6 +314,9 @@ export const PullRequest: MessageFns<PullRequest> = {
     if (message.textView !== false) {
       obj.textView = message.textView;
     }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
     return obj;
   },
 
@@ -294,6 +336,7 @@ export const PullRequest: MessageFns<PullRequest> = {
       : undefined;
     message.sessionId = object.sessionId ?? "";
     message.textView = object.textView ?? false;
+    message.clientId = object.clientId ?? "";
     return message;
   },
 };

@@ -40,7 +40,7 @@ function waitingFor(session: SessionState, state: SubscriptionState, order: Deli
   const anyNew = state.next <= state.head;
   if (!anyNew && !anyBehind) return waitingRetries > 0 ? "RETRY_DELAY" : "NOTHING_NEW";
   if (!session.hasRoom || !session.transportReady || session.suspectInFlight) return "FLOW";
-  if (behindIsReady) return undefined;
+  if (behindIsReady || state.loading !== undefined) return undefined;
   if (anyNew) return unsettledUsed >= state.settings.maxUnsettled ? "UNSETTLED_LIMIT" : undefined;
   return waitingRetries > 0 && handedOut === 0 ? "RETRY_DELAY" : "LANE";
 }

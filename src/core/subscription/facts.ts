@@ -33,6 +33,11 @@ export type Fact =
   | { readonly type: "settle_received"; readonly session: SessionId; readonly requestId: bigint; readonly settlement: Settlement }
   /** The transport's buffer is full (`ready: false`) or has drained (`ready: true`). */
   | { readonly type: "transport_changed"; readonly session: SessionId; readonly ready: boolean }
+  /**
+   * What a batch has from `first` on was never told to its client, who asked for less or has gone: it is as if it had not been
+   * handed out.
+   */
+  | { readonly type: "hand_out_withdrawn"; readonly session: SessionId; readonly batchId: number; readonly first: Offset }
   /** AUTO only: the transport took the batch, which settles it. */
   | { readonly type: "batch_taken"; readonly session: SessionId; readonly batchId: number }
   /** Messages up to `head` are durable. */

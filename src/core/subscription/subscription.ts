@@ -185,6 +185,9 @@ export class Subscription {
       case "settle_received":
         this.settle(fact, now, effects);
         return;
+      case "hand_out_withdrawn":
+        this.verdicts.withdraw(fact, effects);
+        return;
       case "head_advanced":
         state.head = offset(Math.max(state.head, fact.head));
         return;

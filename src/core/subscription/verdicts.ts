@@ -4,10 +4,11 @@ import { monotonicMs, offset, wallMs, type Now, type Offset } from "../units.js"
 import { backoffMs } from "./backoff.js";
 import type { BlockedMessage } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
-import type { DeliveryBatch } from "./delivery-batch.js";
+import { FATE, type DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Return } from "./return.js";
 import type { DeadLetter, Effect, NoticeReason } from "./effects.js";
+import type { Fact } from "./facts.js";
 import type { SessionState } from "./session-state.js";
 import { Settling } from "./settling.js";
 import type { SubscriptionState } from "./subscription-state.js";
@@ -67,6 +68,20 @@ export class Verdicts {
     this.state.tally.released += last - first + 1;
     const how = { attempt, deliveryCount, lastReason, cause: "RELEASED", afterVersion: 0, together: Infinity, due: undefined } as const;
     this.order.returned(first, last, how, effects);
+  }
+
+  /** Takes back what its client never heard of: it comes again as if for the first time. */
+  withdraw({ session: id, batchId, first }: Extract<Fact, { type: "hand_out_withdrawn" }>, effects: Effect[]): void {
+    const session = this.state.sessions.get(id);
+    const batch = session?.batch(batchId);
+    const positions = batch?.positions(first, batch.last);
+    if (session === undefined || batch === undefined || positions === undefined) return;
+    session.conclude(batch, positions, FATE.RELEASED, (from, through, before) => {
+      if (before !== FATE.HELD) return;
+      this.state.tally.released += through - from + 1;
+      this.order.returned(from, through, { ...batch.facts, afterVersion: 0, together: Infinity, due: undefined }, effects);
+    });
+    this.order.sessionChanged(session);
   }
 
   /** A hand-out ended without a verdict. */

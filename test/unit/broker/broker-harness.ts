@@ -1,6 +1,8 @@
 import { expect } from "chai";
-import type { PublishAccepted, PublishFrame, PublishOutcome, Session, SessionOpened, SessionSink, HeartbeatFacts } from "../../../src/broker/api.js";
+import type { PublishAccepted, PublishFrame, PublishOutcome, Session, SessionSink, HeartbeatFacts } from "../../../src/broker/api.js";
+import type { SessionOpened } from "../../../src/broker/session-opened.js";
 import { Broker } from "../../../src/broker/broker.js";
+import type { PullCall, PullOrder } from "../../../src/broker/pull-api.js";
 import { BROKER_DEFAULTS } from "../../../src/broker/settings.js";
 import type { BrokerSettings } from "../../../src/broker/settings.js";
 import { messageBytes, messageStart } from "../../../src/core/chunk.js";
@@ -106,6 +108,11 @@ export class Bench {
     return new TestSession(session, sink);
   }
 
+  /** A pull of a new session, unless it says otherwise. */
+  pull(order: Partial<PullOrder> = {}, open: Partial<OpenSession> = {}): PullCall {
+    return this.broker.pull({ open: { ...OPEN, kind: "PULL", ...open }, sessionId: "", maxMessages: 100, maxBytes: 1024 * 1024, waitMs: 0, ...order });
+  }
+
   /** Drives the clock until the condition holds, in steps between which everything happens that needs no clock. */
   async advanceUntil(what: string, condition: () => boolean | Promise<boolean>, stepMs = 100): Promise<void> {
     for (let step = 0; step < STEPS_MAX; step++) {
@@ -123,6 +130,7 @@ export class Bench {
 }
 
 export const OPEN: OpenSession = {
+  kind: "STREAM",
   queue: "orders",
   subscriber: "billing",
   events: [],
@@ -326,7 +334,7 @@ export async function failure(promise: Promise<unknown>): Promise<BrokerError> {
   throw new Error("it did not fail");
 }
 
-function messagesOf({ chunk, firstIndex, count }: DeliveryPart): StoredMessage[] {
+export function messagesOf({ chunk, firstIndex, count }: DeliveryPart): StoredMessage[] {
   return Array.from({ length: count }, (_, i) => {
     const start = messageStart(chunk, firstIndex + i);
     const bytes = chunk.body?.subarray(start, start + messageBytes(chunk, firstIndex + i));

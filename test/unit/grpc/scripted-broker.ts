@@ -5,9 +5,10 @@ import type { DeadLetterPage } from "../../../src/broker/dead-letter-list.js";
 import type { EventInfo } from "../../../src/broker/event-list.js";
 import type { MessageExplanation, SubscriberExplanation } from "../../../src/broker/explanation-api.js";
 import type { PeekPage } from "../../../src/broker/peek.js";
+import type { PullCall, Pulled, PullOrder, SettleAnswer } from "../../../src/broker/pull-api.js";
 import type { ScheduledInfo, ScheduledPage } from "../../../src/broker/schedule-api.js";
 import type { SubscriberInfo } from "../../../src/broker/subscriber-api.js";
-import type { OpenSession } from "../../../src/core/session.js";
+import type { OpenSession, SessionId, Settlement } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import type { Durability } from "../../../src/ports/engine.js";
 
@@ -15,6 +16,14 @@ import type { Durability } from "../../../src/ports/engine.js";
 export interface PendingPublish {
   readonly frame: PublishFrame;
   readonly done: (outcome: PublishOutcome) => void;
+}
+
+/** A pull that a test answers. */
+export interface PendingPull {
+  readonly order: PullOrder;
+  answer: (pulled: Pulled) => void;
+  refuse: (error: Error) => void;
+  readonly gone: string[];
 }
 
 /** An outcome without anything special. */
@@ -47,6 +56,10 @@ export class ScriptedBroker implements BrokerApi {
   opens = 0;
   clients: ClientInfo[] = [];
   readonly watches: { readonly filter: ClientFilter; readonly wake: () => void }[] = [];
+  readonly pulls: PendingPull[] = [];
+  readonly settles: { readonly session: SessionId; readonly settlement: Settlement }[] = [];
+  /** What every settle is answered with; a test replaces it. */
+  settleAnswer: Promise<SettleAnswer> = Promise.resolve({ failures: [], committedOffset: offset(0) });
   /** What every watch is given; a test replaces it. */
   watch: ClientWatch = { take: () => undefined, stop: () => undefined };
 
@@ -81,6 +94,26 @@ export class ScriptedBroker implements BrokerApi {
       lost: note("lost"),
       failed: note("failed"),
     };
+  }
+
+  pull(order: PullOrder): PullCall {
+    const pending: PendingPull = { order, answer: () => undefined, refuse: () => undefined, gone: [] };
+    this.pulls.push(pending);
+    const answer = new Promise<Pulled>((resolve, reject) => {
+      pending.answer = resolve;
+      pending.refuse = reject;
+    });
+    return {
+      answer,
+      gone: (reason) => {
+        pending.gone.push(reason);
+      },
+    };
+  }
+
+  settle(session: SessionId, settlement: Settlement): Promise<SettleAnswer> {
+    this.settles.push({ session, settlement });
+    return this.settleAnswer;
   }
 
   createQueue(): Promise<QueueInfo> {

@@ -18,6 +18,7 @@ const DEADLINE_MS = 5_000;
 
 const CLIENT: ClientInfo = {
   sessionId: "s1",
+  kind: "STREAM",
   clientId: "worker",
   peer: "127.0.0.1:9",
   queue: "orders",
