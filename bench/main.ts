@@ -4,15 +4,9 @@
  */
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { type Contestant, NotInstalled } from "./contestants/contestant.js";
-import { startNats } from "./contestants/nats.js";
-import { startRabbitmq } from "./contestants/rabbitmq.js";
-import { startRedis } from "./contestants/redis.js";
-import { startTidemark } from "./contestants/tidemark.js";
+import { measuresOf, Party } from "./contestants/party.js";
 import { belowFloors, hasFloor, withFloor } from "./floors.js";
-import { startLimits } from "./limits/limits.js";
 import type { Measure } from "./measures/measure.js";
-import { FULL, plan, QUICK } from "./plan.js";
 import { machineText } from "./report/machine.js";
 import { Progress } from "./report/progress.js";
 import { commitOf, record } from "./report/record.js";
@@ -20,12 +14,7 @@ import { benchFiles, type ReportFiles, writeFiles } from "./report/report.js";
 import { measureTable } from "./report/table.js";
 import { type Outcome, runRounds } from "./rounds.js";
 
-const PEERS = {
-  nats: () => startNats("always"),
-  "nats-default": () => startNats("default"),
-  redis: startRedis,
-  rabbitmq: startRabbitmq,
-} as const;
+const PEERS = ["nats", "nats-default", "redis", "rabbitmq"];
 
 interface Flags {
   readonly quick: boolean;
@@ -41,7 +30,7 @@ interface Flags {
 const program = new Command("bench")
   .description("Measures Tidemark, its peers and the bare limits of its stack, interleaved in one run.")
   .option("--quick", "smaller backlogs", false)
-  .option("--peers <names>", `comma-separated: ${Object.keys(PEERS).join(", ")}; none for the bare limits alone`, Object.keys(PEERS).join(","))
+  .option("--peers <names>", `comma-separated: ${PEERS.join(", ")}; none for the bare limits alone`, PEERS.join(","))
   .option("--only <text>", "only measures whose name contains this")
   .option("--floors", "only the measures that have a floor; fails when one falls below it", false)
   .option("--rounds <n>", "rounds that count", "5")
@@ -55,24 +44,20 @@ if (!(rounds >= 1 && cellMs > 0)) program.error("--rounds and --seconds are numb
 if (flags.record && (flags.only !== undefined || (flags.quick && !flags.floors))) program.error("--record keeps whole runs: the full one, or --quick --floors");
 const commit = flags.record ? commitOf() : undefined;
 
-const started: { stop(): Promise<void>; resume(): void }[] = [];
+const parties: Party[] = [];
 try {
-  const peers = await startPeers(flags.peers.split(",").filter((name) => name !== "" && name !== "none"));
-  const tidemark = await startTidemark();
-  started.push(tidemark);
-  const limits = await startLimits();
-  started.push({ stop: () => limits.stop(), resume: () => undefined });
-  const contestants = [tidemark, ...peers];
+  const peers = flags.peers.split(",").filter((name) => name !== "" && name !== "none");
+  for (const name of ["tidemark", ...peers, "limits"]) parties.push(await startParty(name));
+  const contestants = parties.flatMap(({ hello: { facts } }) => facts ?? []);
   const facts = [
     `machine: ${machineText()}`,
-    `${rounds} rounds, cells of ${cellMs / 1_000} s and more, interleaved, whoever does not run is frozen; 128-byte payloads unless said`,
+    `${rounds} rounds, cells of ${cellMs / 1_000} s and more, interleaved, whoever does not run is frozen; each client in a process of its own; 128-byte payloads unless said`,
     ...contestants.map(({ name, durability, versions }) => `${name}: ${durability}; ${versions}`),
   ];
   for (const fact of facts) console.log(fact);
-  for (const contestant of contestants) contestant.pause();
   const outcomes: Outcome[] = [];
   const report = (): Promise<ReportFiles> => benchFiles(facts, outcomes, contestants);
-  for await (const outcome of runAll(selected(plan(tidemark, peers, limits, flags.quick ? QUICK : FULL)))) {
+  for await (const outcome of runAll(selected(measuresOf(parties)))) {
     outcomes.push(outcome);
     // Whoever ends a long run early keeps what there is so far.
     await writeFiles(flags.out, "results", await report());
@@ -86,10 +71,7 @@ try {
     if (fallen.length > 0) process.exitCode = 1;
   }
 } finally {
-  for (const each of started) {
-    each.resume();
-    await each.stop();
-  }
+  await Promise.all(parties.map((party) => party.stop()));
 }
 
 function selected(measures: readonly Measure[]): readonly Measure[] {
@@ -108,19 +90,11 @@ async function* runAll(measures: readonly Measure[]): AsyncIterable<Outcome> {
   }
 }
 
-async function startPeers(names: readonly string[]): Promise<readonly Contestant[]> {
-  const peers: Contestant[] = [];
-  for (const name of names) {
-    const start = Object.entries(PEERS).find(([known]) => known === name)?.[1];
-    if (start === undefined) throw new Error(`there is no peer ${name}; there are ${Object.keys(PEERS).join(", ")}`);
-    try {
-      const peer = await start();
-      started.push(peer);
-      peers.push(peer);
-    } catch (error) {
-      if (!(error instanceof NotInstalled)) throw error;
-      throw new Error(`${error.message}; or leave it out with --peers`, { cause: error });
-    }
+async function startParty(name: string): Promise<Party> {
+  try {
+    return await Party.start(name, flags.quick);
+  } catch (error) {
+    if (!PEERS.includes(name)) throw error;
+    throw new Error(`${error instanceof Error ? error.message : String(error)}; or leave it out with --peers`, { cause: error });
   }
-  return peers;
 }

@@ -15,12 +15,13 @@ const CALLS_AT_ONCE = 64;
 const run = promisify(execFile);
 
 /** The server's own share of a unary call: the load comes from h2load, which costs a fraction of a Node client. */
-export function nativeCells(tidemark: Tidemark, limits: Limits, payload: Buffer): readonly Cell[] {
-  const load = (address: string) => (ms: number): Promise<Figures> => h2load(address, payload, ms);
-  return [
-    cellOf(tidemark, load(tidemark.address)),
-    { ...limits.echo(CALLS_AT_ONCE, payload), run: load(limits.address) },
-  ];
+export function nativeCell(tidemark: Tidemark, payload: Buffer): Cell {
+  return cellOf(tidemark, (ms) => h2load(tidemark.address, payload, ms));
+}
+
+/** The same load on the bare echo. */
+export function nativeEchoCell(limits: Limits, payload: Buffer): Cell {
+  return { ...limits.echo(CALLS_AT_ONCE, payload), run: (ms) => h2load(limits.address, payload, ms) };
 }
 
 async function h2load(address: string, payload: Buffer, ms: number): Promise<Figures> {

@@ -1,6 +1,6 @@
 import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import type { Contestant } from "../contestants/contestant.js";
+import type { ContestantFacts } from "../contestants/party.js";
 import { median, type Outcome } from "../rounds.js";
 import { figureText } from "./table.js";
 
@@ -33,7 +33,7 @@ interface Bar {
 }
 
 /** Bars of medians, a panel a measure, each with a scale of its own, as SVG on a ground of its own; paler: not durable. */
-export function barChart(outcomes: readonly Outcome[], contestants: readonly Contestant[]): Promise<string> {
+export function barChart(outcomes: readonly Outcome[], contestants: readonly ContestantFacts[]): Promise<string> {
   const drawn = outcomes.filter(({ measure }) => SHOWN.includes(measure));
   const names = contestants.map(({ name }) => name);
   const notDurable = contestants.filter(({ isDurable }) => !isDurable).map(({ name }) => name);

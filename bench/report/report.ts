@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Contestant } from "../contestants/contestant.js";
+import type { ContestantFacts } from "../contestants/party.js";
 import type { Outcome } from "../rounds.js";
 import { barChart } from "./chart.js";
 import { measureTable } from "./table.js";
@@ -22,7 +22,7 @@ export interface BenchResults {
   readonly outcomes: readonly Outcome[];
 }
 
-export async function benchFiles(facts: readonly string[], outcomes: readonly Outcome[], contestants: readonly Contestant[]): Promise<ReportFiles> {
+export async function benchFiles(facts: readonly string[], outcomes: readonly Outcome[], contestants: readonly ContestantFacts[]): Promise<ReportFiles> {
   return {
     json: jsonText({ endedAt: new Date().toISOString(), facts, outcomes } satisfies BenchResults),
     md: `${facts.map((fact) => `- ${fact}`).join("\n")}\n\n${outcomes.map(measureTable).join("\n\n")}\n`,
