@@ -77,10 +77,10 @@ export class Broker implements BrokerApi, BrokerView {
     this.pulls = new PullSessions({ clock, turns, scheduler: this.scheduler }, this.clients, (open, sink) => this.openSession(open, sink));
   }
 
-  /** Loads the catalog. Once, before any other call. Queues that have something put off are opened, which is not waited for. */
+  /** Loads the catalog. Once, before any other call. Queues that something comes due in are opened, which is not waited for. */
   async start(): Promise<void> {
     await this.queues.load();
-    void this.openEach(this.queues.namesWithPutOff);
+    void this.openEach(this.queues.namesWithDueTimes);
   }
 
   /**

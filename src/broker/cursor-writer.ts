@@ -5,12 +5,14 @@ import { StateConflict } from "../ports/state.js";
 import type { Put, State, Token } from "../ports/state.js";
 import { encodeRecord } from "./json-record.js";
 import type { Alarm, Scheduler } from "./scheduler.js";
-import { cursorKey, deadLetterCountKey } from "./state-keys.js";
+import { cursorKey, deadLetterCountKey, droppedCountKey } from "./state-keys.js";
 
 /** What the writer needs of the subscription whose cursor it keeps. */
 export interface CursorOwner {
   /** The cursor as of now; called when a commit is filled, never before. */
   encodeCursor(): { readonly bytes: Buffer; readonly version: number };
+  /** Messages dropped before they were settled, ever, as the cursor of now has passed over them. */
+  droppedCount(): number;
   cursorSaved(version: number): void;
   /** Somebody else has written the cursor, or the store refused: what is in memory no longer counts. */
   cursorLost(error: unknown): void;
@@ -20,6 +22,7 @@ export interface CursorOwner {
 export interface StoredCursor {
   readonly token: Token;
   readonly deadLetters: number;
+  readonly dropped: number;
 }
 
 /** A dead letter on its way into the next cursor commit. */
@@ -49,6 +52,7 @@ export class CursorWriter {
   private readonly alarm: Alarm;
   private token: Token;
   private storedDeadLetters: number;
+  private storedDropped: number;
   private inFlight = false;
   private dirty = false;
   private urgent = false;
@@ -68,6 +72,7 @@ export class CursorWriter {
   ) {
     this.token = stored.token;
     this.storedDeadLetters = stored.deadLetters;
+    this.storedDropped = stored.dropped;
     this.alarm = scheduler.alarm(() => {
       this.urgent = true;
       this.pump();
@@ -146,6 +151,8 @@ export class CursorWriter {
     this.alarm.clear();
     const { bytes, version } = this.owner.encodeCursor();
     const puts: Put[] = [{ key: cursorKey(this.subscriber), value: bytes, expect: this.token }];
+    const dropped = this.owner.droppedCount();
+    if (dropped !== this.storedDropped) puts.push({ key: droppedCountKey(this.subscriber), value: encodeRecord({ count: dropped }), expect: "any" });
     const gone = new Set(removals.flatMap(({ keys }) => keys));
     const deadLetters = this.storedDeadLetters + copies.length - gone.size;
     for (const { key, value } of copies) puts.push({ key, value, expect: gone.delete(key) ? "any" : "absent" });
@@ -160,6 +167,7 @@ export class CursorWriter {
         this.inFlight = false;
         this.token = token;
         this.storedDeadLetters = deadLetters;
+        this.storedDropped = dropped;
         for (const { done } of removals) done(true);
         if (!this.closed) this.owner.cursorSaved(version);
         this.pump();

@@ -59,7 +59,7 @@ export class Explainer {
   /** What a subscriber waits for. */
   async subscriber(known: DurableSubscriber): Promise<SubscriberExplanation> {
     const { record, driver } = known;
-    const backlogCount = await driver.countBacklog();
+    const backlogCount = await driver.backlog.counted();
     const oldest = await this.oldest(known);
     const explanation = oldest === undefined ? undefined : (await this.message(oldest.offset, [known]))[0];
     const { reasons, sessions, unsettled, resumeTimeMs } = driver.explaining.subscriber();
@@ -120,7 +120,7 @@ export class Explainer {
     if (addressee === "" && !driver.filters.at(at).matches(message.event)) return { reason: "FILTERED" };
     const standing = driver.explaining.message(at, laneOf(message), this.parts.clock.now());
     if (standing === undefined) return { reason: isBeforeStart(record, message) ? "BEFORE_START" : "SETTLED" };
-    const aheadCount = standing.reason === "BEHIND_BACKLOG" ? driver.ahead(at) : undefined;
+    const aheadCount = standing.reason === "BEHIND_BACKLOG" ? driver.backlog.before(at) : undefined;
     return { ...standing, ...(standing.lane !== undefined && { orderingKey: message.orderingKey }), ...(aheadCount !== undefined && { aheadCount }) };
   }
 
@@ -140,7 +140,7 @@ export class Explainer {
     const { log } = this.parts;
     const { first, next } = log.head();
     if (at >= next) return { reason: "NOT_YET_STORED" };
-    if (at < first) return { reason: at <= log.purgedThrough ? "PURGED" : "DROPPED_BY_RETENTION" };
+    if (at < first) return { reason: log.wasPurged(at) ? "PURGED" : "DROPPED_BY_RETENTION" };
     try {
       const [chunk] = await log.read(at, { maxMessages: 1, maxBytes: 1, wantsBody: () => true });
       if (chunk === undefined || chunk.first > at) return { reason: "NO_MESSAGE" };

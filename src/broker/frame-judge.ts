@@ -8,8 +8,9 @@ import type { DueMessages, MessageOutcome, PublishAccepted, PublishFrame, Publis
 import type { Replay } from "./dead-letter-api.js";
 import type { DedupHit, DedupIndex } from "./dedup-index.js";
 import type { EventMatches } from "./event-matches.js";
-import { checkBatch, checkMessage } from "./frame-size.js";
+import { checkBatch, checkMessage, runBytes, storedBytes } from "./frame-size.js";
 import type { OpenBatch } from "./open-batch.js";
+import type { QueueRoom, Space } from "./queue-room.js";
 import type { ScheduleBook } from "./schedule-book.js";
 import { scheduleId } from "./state-keys.js";
 
@@ -27,23 +28,25 @@ interface Hashes {
 }
 
 /**
- * Decides on publish frames: dedup by message id first, then the expected last offset, both as if everything accepted before
- * were stored already. What is accepted is added to the open batch and to the dedup index in the same call.
+ * Decides on publish frames: dedup by message id first, then the expected last offset, then the bounds of the queue, all as if
+ * everything accepted before were stored already. What is accepted is added to the open batch and to the dedup index in the same call.
  */
 export class FrameJudge {
   constructor(
     private readonly dedup: DedupIndex,
     private readonly matches: EventMatches,
     private readonly schedules: ScheduleBook,
+    private readonly room: QueueRoom,
   ) {}
 
   judge(frame: PublishFrame, batch: OpenBatch): PublishOutcome {
     try {
       const { messages } = frame;
-      if (messages instanceof EncodedMessages) return this.storeRun(frame, messages, batch);
-      if (frame.replay !== undefined) return this.storeReplayed(messages, frame.replay, batch);
+      const space = this.room.behind(batch);
+      if (messages instanceof EncodedMessages) return this.storeRun(frame, messages, batch, space);
+      if (frame.replay !== undefined) return this.storeReplayed(messages, frame.replay, batch, space);
       if (frame.due !== undefined) return this.storeDue(messages, frame.due, batch);
-      return frame.independent ? this.judgeIndependent(frame, messages, batch) : this.judgeWhole(frame, messages, batch);
+      return frame.independent ? this.judgeIndependent(frame, messages, batch, space) : this.judgeWhole(frame, messages, batch, space);
     } catch (error) {
       if (error instanceof BrokerError) return { ok: false, error };
       throw error;
@@ -51,24 +54,26 @@ export class FrameJudge {
   }
 
   /** Messages without ids are all new. */
-  private storeRun(frame: PublishFrame, run: EncodedMessages, batch: OpenBatch): PublishOutcome {
+  private storeRun(frame: PublishFrame, run: EncodedMessages, batch: OpenBatch, space: Space | undefined): PublishOutcome {
     checkExpectedLastOffset(frame, batch);
-    const firstOffset = batch.next;
-    batch.addRun(run, !frame.independent);
+    const { stored, outcomes } = space === undefined ? { stored: run, outcomes: [] } : fitting(run, space, frame.independent, batch);
+    const firstOffset = stored.length === 0 ? NOTHING_STORED : batch.next;
+    batch.addRun(stored, !frame.independent);
     const matching = run.events.map((event) => this.matches.count(event));
     let unmatchedCount = 0;
     if (matching.includes(0)) for (const event of run.eventIndex) if (matching[event] === 0) unmatchedCount++;
     const matchedSubscribers = matching[run.eventIndex[0] ?? 0] ?? 0;
-    return { ok: true, firstOffset, duplicate: false, publishTimeMs: batch.publishTimeMs, matchedSubscribers, unmatchedCount, outcomes: [] };
+    return { ok: true, firstOffset, duplicate: false, publishTimeMs: batch.publishTimeMs, matchedSubscribers, unmatchedCount, outcomes };
   }
 
-  private judgeWhole(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch): PublishOutcome {
+  private judgeWhole(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch, space: Space | undefined): PublishOutcome {
     checkBatch(messages, batch.publishTimeMs);
     const hashes = hashesOf(messages);
     const known = hashes === undefined || !this.dedup.isOn ? undefined : this.knownBatch(messages, hashes, batch);
     if (known !== undefined) return this.acceptedBefore(messages, known);
-    if (frame.dueTimeMs !== undefined) return this.putOff(messages, frame.dueTimeMs, hashes, batch);
+    if (frame.dueTimeMs !== undefined) return this.putOff(messages, frame.dueTimeMs, hashes, batch, space);
     checkExpectedLastOffset(frame, batch);
+    space?.take(messages.length, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
     const first = batch.next;
     messages.forEach((message, i) => {
       this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
@@ -77,9 +82,10 @@ export class FrameJudge {
   }
 
   /** It is charged now, and holds its id from now on; its place in the log it gets when it is due. */
-  private putOff(messages: readonly NewMessage[], dueTimeMs: WallMs, hashes: Hashes | undefined, batch: OpenBatch): PublishOutcome {
+  private putOff(messages: readonly NewMessage[], dueTimeMs: WallMs, hashes: Hashes | undefined, batch: OpenBatch, space: Space | undefined): PublishOutcome {
     const [message] = messages;
     if (message === undefined) throw new Error("a frame without a message is put off");
+    space?.take(1, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
     const scheduled = this.schedules.putOff(message, dueTimeMs, hashes?.ids[0] ?? 0n, hashes?.fingerprints[0] ?? 0n);
     batch.scheduled.push(scheduled);
     return { ...this.accepted(messages, NOTHING_STORED, false, scheduled.acceptTimeMs, []), scheduleId: scheduleId(scheduled) };
@@ -99,13 +105,14 @@ export class FrameJudge {
   }
 
   /** Copies have their message ids for their consumer's eyes alone: they are duplicates of nothing. */
-  private storeReplayed(messages: readonly NewMessage[], { addressee, origins }: Replay, batch: OpenBatch): PublishOutcome {
+  private storeReplayed(messages: readonly NewMessage[], { addressee, origins }: Replay, batch: OpenBatch, space: Space | undefined): PublishOutcome {
+    space?.take(messages.length, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
     const first = batch.next;
     messages.forEach((message, i) => batch.addReplayed({ message, addressee, originOffset: origins[i] ?? NOTHING_STORED }));
     return this.accepted(messages, first, false, batch.publishTimeMs, []);
   }
 
-  private judgeIndependent(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch): PublishOutcome {
+  private judgeIndependent(frame: PublishFrame, messages: readonly NewMessage[], batch: OpenBatch, space: Space | undefined): PublishOutcome {
     checkExpectedLastOffset(frame, batch);
     const outcomes: MessageOutcome[] = [];
     const first = batch.next;
@@ -116,6 +123,7 @@ export class FrameJudge {
         const print = id === 0n ? 0n : fingerprint(message);
         const hit = id === 0n ? undefined : this.find(id, batch);
         if (hit === undefined) {
+          space?.take(1, space.countsBytes ? storedBytes([message], batch.publishTimeMs) : 0);
           this.store(message, id, print, false, batch);
           return;
         }
@@ -179,6 +187,27 @@ export class FrameJudge {
     const matchedSubscribers = head === undefined ? 0 : this.matches.count(head.event);
     return { ok: true, firstOffset, duplicate, publishTimeMs, matchedSubscribers, unmatchedCount, outcomes };
   }
+}
+
+/** What of a run there is room for. Throws when it is stored all or none and there is too little; otherwise the rest gets outcomes. */
+function fitting(run: EncodedMessages, space: Space, independent: boolean, { publishTimeMs }: OpenBatch): { readonly stored: EncodedMessages; readonly outcomes: readonly MessageOutcome[] } {
+  const bytesOf = (from: number, to: number): number => (space.countsBytes ? runBytes(run, from, to, publishTimeMs) : 0);
+  if (!independent) {
+    space.take(run.length, bytesOf(0, run.length));
+    return { stored: run, outcomes: [] };
+  }
+  const fits: number[] = [];
+  const outcomes: MessageOutcome[] = [];
+  for (let index = 0; index < run.length; index++) {
+    try {
+      space.take(1, bytesOf(index, index + 1));
+      fits.push(index);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      outcomes.push({ index, offset: NOTHING_STORED, duplicate: false, error });
+    }
+  }
+  return { stored: outcomes.length === 0 ? run : run.only(fits), outcomes };
 }
 
 /** Undefined when no message has an id: then there is nothing to hash. */

@@ -1,7 +1,7 @@
 import { EncodedMessages } from "../core/encoded-messages.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
-import { checkMessageSize, storedMessageBytes } from "../core/message-codec.js";
+import { checkMessageSize, publishTimeField, storedFieldsBytes, storedMessageBytes } from "../core/message-codec.js";
 import type { NewMessage } from "../core/message.js";
 import type { WallMs } from "../core/units.js";
 import type { PublishFrame } from "./api.js";
@@ -36,7 +36,7 @@ export function checkBatch(messages: readonly NewMessage[], time: WallMs): void 
     atMost += bytesAtMost(message);
   }
   if (messages.length === 1 || atMost <= LIMITS.batchBytesMax) return;
-  const bytes = messages.reduce((sum, message) => sum + storedMessageBytes(message, time), 0);
+  const bytes = storedBytes(messages, time);
   if (bytes > LIMITS.batchBytesMax) {
     throw new BrokerError(
       "BATCH_TOO_LARGE",
@@ -44,6 +44,19 @@ export function checkBatch(messages: readonly NewMessage[], time: WallMs): void 
       { field: "messages", value: String(bytes), limit: String(LIMITS.batchBytesMax) },
     );
   }
+}
+
+/** Bytes of messages as they will be stored. */
+export function storedBytes(messages: readonly NewMessage[], time: WallMs): number {
+  return messages.reduce((sum, message) => sum + storedMessageBytes(message, time), 0);
+}
+
+/** The same of the messages of a run from `from` up to, not including, `to`. */
+export function runBytes({ starts, ends }: EncodedMessages, from: number, to: number, time: WallMs): number {
+  const timeBytes = publishTimeField(time).length;
+  let bytes = 0;
+  for (let index = from; index < to; index++) bytes += storedFieldsBytes((ends[index] ?? 0) - (starts[index] ?? 0), timeBytes);
+  return bytes;
 }
 
 function bytesAtMost(message: NewMessage): number {

@@ -56,6 +56,11 @@ export class OpenBatch {
     return this.chargedBytes;
   }
 
+  /** Bytes of the messages to store, as they will be stored. */
+  get bodyBytes(): number {
+    return this.builders.reduce((sum, builder) => sum + builder.bytes, 0);
+  }
+
   /** Takes a frame whose messages, if any are to be stored, were added before. `bytes` is what it is charged. */
   answerLater(frame: JudgedFrame, bytes: number): void {
     this.frames.push(frame);

@@ -16,6 +16,7 @@ import { FrameJudge } from "./frame-judge.js";
 import { frameCharge } from "./frame-size.js";
 import { readHeaders } from "./log-headers.js";
 import type { JudgedFrame, OpenBatch } from "./open-batch.js";
+import type { QueueRoom } from "./queue-room.js";
 import type { ScheduleBook } from "./schedule-book.js";
 
 /** When a refused publisher may try again. */
@@ -31,6 +32,7 @@ export interface PublisherParts {
   readonly dedup: DedupIndex;
   readonly matches: EventMatches;
   readonly schedules: ScheduleBook;
+  readonly room: QueueRoom;
   readonly tally: QueueTally;
   readonly hasRoom: () => boolean;
   /** Hears of every append once it is durable and its publishers were answered. */
@@ -62,7 +64,7 @@ export class Publisher {
     private readonly parts: PublisherParts,
     private lastTimeMs: WallMs,
   ) {
-    this.judge = new FrameJudge(parts.dedup, parts.matches, parts.schedules);
+    this.judge = new FrameJudge(parts.dedup, parts.matches, parts.schedules, parts.room);
     this.line = new BatchLine(parts.log.head().next, () => this.newTime());
   }
 
@@ -130,6 +132,11 @@ export class Publisher {
   /** Memory that stands for what waits for the disk, in bytes. */
   get waitingBytes(): number {
     return this.line.bytes + this.unjudgedBytes;
+  }
+
+  /** Bytes of the messages that were taken and are not in the log yet, as they will be stored. */
+  get bodyBytes(): number {
+    return this.line.batches().reduce((sum, batch) => sum + batch.bodyBytes, this.inFlight?.bodyBytes ?? 0);
   }
 
   private mayGoOn(): boolean {

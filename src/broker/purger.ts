@@ -9,8 +9,16 @@ import { SerialByName } from "./serial-by-name.js";
 import type { Subscribers } from "./subscribers.js";
 import type { Trimmer } from "./trimmer.js";
 
+/** What was dropped. */
+export interface Gone {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+const NOTHING_GONE: Gone = { messages: 0, bytes: 0 };
+
 /**
- * Drops what a queue has up to an offset. In this order: the record of it is durable; the log hides it; every subscription lets
+ * Drops what a queue has up to an offset: because an operator purges it, or since it is beyond a bound of its retention. In this order: the record of it is durable; the log hides it; every subscription lets
  * go of it. That is what a purge waits for. The cursors that passed over it are stored and its chunks trimmed afterwards; a
  * crash before that leaves the record, which whoever loads the queue applies again.
  */
@@ -32,25 +40,35 @@ export class Purger {
     return this.serial.run("purge", () => this.purgeNext(through, dryRun));
   }
 
+  /** Drops what retention keeps no longer. What is gone already counts for nothing. */
+  expire(through: Offset): Promise<Gone> {
+    return this.serial.run("purge", async () => {
+      this.checkOpen();
+      return through < this.log.head().first ? NOTHING_GONE : this.dropThrough(through, false);
+    });
+  }
+
   private async purgeNext(asked: Offset, dryRun: boolean): Promise<PurgeOutcome> {
     const { log } = this;
     this.checkOpen();
     const through = this.checked(asked);
     const nothing = { purgedCount: 0, purgedBytes: 0, throughOffset: through };
     if (through < log.head().first) return nothing;
-    const mark = await log.markAt(through);
-    this.checkOpen();
-    if (!dryRun) {
-      await writePurgeMark(this.state, mark);
-      this.checkOpen();
-    }
-    const { messages, bytes } = log.within(mark);
-    if (!dryRun) {
-      log.hide(mark);
-      await this.subscribers.passPurged();
-      this.trimmer.somethingChanged();
-    }
+    const { messages, bytes } = dryRun ? log.within(await log.markAt(through, true)) : await this.dropThrough(through, true);
     return { purgedCount: messages, purgedBytes: bytes, throughOffset: through };
+  }
+
+  private async dropThrough(through: Offset, byOperator: boolean): Promise<Gone> {
+    const { log } = this;
+    const mark = await log.markAt(through, byOperator);
+    this.checkOpen();
+    await writePurgeMark(this.state, mark);
+    this.checkOpen();
+    const gone = log.within(mark);
+    log.hide(mark);
+    await this.subscribers.passPurged();
+    this.trimmer.somethingChanged();
+    return gone;
   }
 
   private checkOpen(): void {

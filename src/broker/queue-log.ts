@@ -9,9 +9,10 @@ import type { PurgeMark } from "./purge-record.js";
 const NOTHING = offset(0);
 
 /**
- * A queue's log as everybody is to see it: without what was purged. A log lets go of whole chunks only, and takes its time;
- * what is purged and still stored is hidden here: `head` begins behind it, and reading it is LogOutOfRange. A chunk in which a
- * purge ends is still read whole, by whoever asks for an offset behind it; headers stay visible, since dedup needs them.
+ * A queue's log as everybody is to see it: without what was purged, or dropped by a bound of retention. A log lets go of whole
+ * chunks only, and takes its time; what is gone and still stored is hidden here: `head` begins behind it, and reading it is
+ * LogOutOfRange. A chunk in which that ends is still read whole, by whoever asks for an offset behind it; headers stay visible,
+ * since dedup needs them.
  */
 export class QueueLog implements Log {
   private lastCopy = NOTHING;
@@ -19,7 +20,7 @@ export class QueueLog implements Log {
 
   /**
    * @param stored as the engine has it; only what must reach messages that are purged asks it
-   * @param mark what was purged before; undefined: nothing
+   * @param mark what was dropped before; undefined: nothing
    */
   constructor(
     readonly stored: Log,
@@ -36,9 +37,14 @@ export class QueueLog implements Log {
     this.lastCopy = last;
   }
 
-  /** Everything up to it was purged; 0: nothing ever was. */
+  /** Everything up to it was purged, or was beyond a bound of retention; 0: nothing ever was. */
   get purgedThrough(): Offset {
     return this.mark?.through ?? NOTHING;
+  }
+
+  /** Whether an operator dropped a message that is gone, as far as is known. */
+  wasPurged(at: Offset): boolean {
+    return this.mark !== undefined && this.mark.purgedFirst <= at && at <= this.mark.purgedLast;
   }
 
   /** Hides everything up to a mark, whose record is durable. A mark that lies behind what is hidden changes nothing. */
@@ -48,12 +54,20 @@ export class QueueLog implements Log {
     this.shown = undefined;
   }
 
-  /** Where a purge through this offset, which is not beyond the head, would end. */
-  async markAt(through: Offset): Promise<PurgeMark> {
+  /**
+   * What would be on record if everything through this offset, which is not beyond the head, were gone.
+   * @param byOperator it is a purge
+   */
+  async markAt(through: Offset, byOperator: boolean): Promise<PurgeMark> {
+    return { through, ...(byOperator ? this.purgeThrough(through) : this.lastPurge), ...(await this.storedThrough(through)) };
+  }
+
+  /** What the queue had ever stored when it had stored everything through this offset. */
+  async storedThrough(through: Offset): Promise<Pick<PurgeMark, "cumulativeMessages" | "cumulativeBytes">> {
     for (let from: number = through + 1; from < this.stored.head().next; ) {
       try {
         const [header] = await this.stored.headers(offset(from), 1);
-        if (header !== undefined) return { through, ...storedBefore(header, from) };
+        if (header !== undefined) return storedBefore(header, from);
       } catch (error) {
         if (!(error instanceof LogCorrupt)) throw error;
         // What cannot be read counts as purged.
@@ -61,7 +75,19 @@ export class QueueLog implements Log {
       }
     }
     const { cumulativeMessages, cumulativeBytes } = this.stored.head();
-    return { through, cumulativeMessages, cumulativeBytes };
+    return { cumulativeMessages, cumulativeBytes };
+  }
+
+  private get lastPurge(): Pick<PurgeMark, "purgedFirst" | "purgedLast"> {
+    const { purgedFirst = NOTHING, purgedLast = NOTHING } = this.mark ?? {};
+    return { purgedFirst, purgedLast };
+  }
+
+  /** A purge that begins where the one before it ended goes on with it. */
+  private purgeThrough(through: Offset): Pick<PurgeMark, "purgedFirst" | "purgedLast"> {
+    const { purgedFirst, purgedLast } = this.lastPurge;
+    const { first } = this.head();
+    return { purgedFirst: purgedLast === first - 1 && purgedLast > 0 ? purgedFirst : first, purgedLast: through };
   }
 
   /** Messages and bytes that are there now and would be gone behind a mark. */

@@ -43,9 +43,10 @@ export class QueueRegistry {
     }
   }
 
-  /** Queues that may have something put off, as the catalog says: they have to be open, so that it comes when it is due. */
-  get namesWithPutOff(): readonly string[] {
-    return this.withPutOff;
+  /** Queues that may have something put off, or whose messages grow too old: they have to be open, so that it is seen in time. */
+  get namesWithDueTimes(): readonly string[] {
+    const aging = [...this.records.values()].filter(({ own }) => (own.maxAgeMs ?? 0) > 0);
+    return [...new Set([...this.withPutOff, ...aging.map(({ name }) => name)])];
   }
 
   /** The queue, if it is open. */

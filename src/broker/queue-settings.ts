@@ -1,5 +1,6 @@
 import { BrokerError } from "../core/errors.js";
 import { invalidField } from "../core/names.js";
+import { retentionIn } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
 import { SUBSCRIBER_FIELDS } from "./subscriber-settings.js";
 import type { SubscriberField, SubscriberSettingChanges } from "./subscriber-settings.js";
@@ -11,6 +12,11 @@ export type Ordering = "UNORDERED" | "ORDERED";
 const ONLY_QUEUE_FIELDS = {
   dedupWindowMs: "dedup_window",
   dedupIdsMax: "dedup_ids_max",
+  retentionMode: "retention.mode",
+  maxAgeMs: "retention.max_age",
+  maxBytes: "retention.max_bytes",
+  maxMessages: "retention.max_messages",
+  whenFull: "retention.when_full",
 } as const satisfies Partial<Record<keyof BrokerSettings, string>>;
 
 export type QueueField = keyof typeof ONLY_QUEUE_FIELDS | SubscriberField;
@@ -37,9 +43,11 @@ export function settingsInEffect(outer: BrokerSettings, own: OwnSettings): Broke
   return { ...outer, ...own };
 }
 
-/** The first field that `claimed` names with another value than `own` has. */
+/** The first field that `claimed` names with another value than `own` has; of retention, than holds, since no server says otherwise. */
 export function otherSetting(own: OwnSettings, claimed: OwnSettings): QueueField | undefined {
-  return FIELDS.find((field) => claimed[field] !== undefined && claimed[field] !== own[field]);
+  const { mode: retentionMode, ...bounds } = retentionIn(own);
+  const held: OwnSettings = { ...own, retentionMode, ...bounds };
+  return FIELDS.find((field) => claimed[field] !== undefined && claimed[field] !== held[field]);
 }
 
 export function sameSettings(a: OwnSettings, b: OwnSettings): boolean {

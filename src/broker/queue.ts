@@ -23,13 +23,17 @@ import type { PeekPage, PeekQuery } from "./peek.js";
 import { Publisher } from "./publisher.js";
 import { readPurgeMark } from "./purge-record.js";
 import { Purger } from "./purger.js";
+import { queueInfo, queueView } from "./queue-info.js";
 import { QueueLog } from "./queue-log.js";
 import type { QueueParts } from "./queue-parts.js";
 import type { QueueRecord } from "./queue-record.js";
+import { QueueRoom } from "./queue-room.js";
 import { settingsInEffect } from "./queue-settings.js";
 import { Replayer } from "./replayer.js";
+import { RetentionSweep } from "./retention-sweep.js";
 import { Schedules } from "./schedules.js";
 import { SessionOpening } from "./session-opening.js";
+import { retentionIn } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
 import { subscriberInfo } from "./subscriber-info.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
@@ -47,6 +51,8 @@ export class Queue {
   private readonly trimmer: Trimmer;
   private readonly events: EventIndex;
   private readonly purger: Purger;
+  private readonly sweep: RetentionSweep;
+  private readonly room: QueueRoom;
   private readonly replayer: Replayer;
   private readonly deadLetters: DeadLetters;
   private readonly explainer: Explainer;
@@ -83,6 +89,7 @@ export class Queue {
       },
       cursorSaved: () => {
         this.trimmer.somethingChanged();
+        this.room.settledMoved();
       },
       sessionOver: (session, end) => {
         parts.clients.remove(session, end);
@@ -98,7 +105,7 @@ export class Queue {
       parts,
     );
     const scope = {
-      settledThrough: () => this.subscribers.settledThrough(),
+      settledThrough: () => this.settledThrough(),
       purgedThrough: () => log.purgedThrough,
       sleepers: () => this.subscribers.sleepers(),
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
@@ -107,6 +114,12 @@ export class Queue {
     this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
     this.explainer = new Explainer({ log, state: engine.state(record.id), turns, clock, peerOf: (session) => parts.clients.find(session)?.info().peer });
     this.purger = new Purger(record.name, log, engine.state(record.id), this.subscribers, this.trimmer, () => this.closedBy);
+    this.room = new QueueRoom(retentionIn(settings), { queue: record.name, log, journal, settledThrough: () => this.settledThrough(), bytesWaiting: () => this.publisher.bodyBytes });
+    this.sweep = new RetentionSweep(retentionIn(settings), {
+      ...{ queue: record.name, log, clock, scheduler, turns, journal, tally },
+      settledThrough: () => this.settledThrough(),
+      expire: (through) => this.purger.expire(through),
+    });
     this.replayer = new Replayer({
       ...{ queue: record.name, log, state: engine.state(record.id), turns },
       publish: (frame, done) => this.publisher.publish(frame, done),
@@ -129,7 +142,7 @@ export class Queue {
     });
     this.publisher = new Publisher(
       {
-        ...{ log, clock, turns, journal, dedup, matches, tally, schedules: this.schedules.book },
+        ...{ log, clock, turns, journal, dedup, matches, tally, room: this.room, schedules: this.schedules.book },
         hasRoom: () => engine.hasRoom,
         appended: (chunks) => {
           this.appended(chunks);
@@ -157,6 +170,7 @@ export class Queue {
     await queue.subscribers.load();
     await queue.replayer.load();
     await queue.schedules.load();
+    queue.sweep.hold(retentionIn(settings));
     return queue;
   }
 
@@ -189,42 +203,19 @@ export class Queue {
     this.settings = settingsInEffect(this.parts.settings, record.own);
     this.dedup.bound(this.settings.dedupWindowMs, this.settings.dedupIdsMax);
     this.trimmer.somethingChanged();
+    this.sweep.hold(retentionIn(this.settings));
+    this.room.hold(retentionIn(this.settings));
     this.subscribers.settingsChanged(this.settings);
     this.parts.journal.info("queue settings changed", { queue: this.name, queueId: this.id, ...record.own });
   }
 
   info(): QueueInfo {
-    const { name, ordering, createTimeMs, own } = this.record;
-    const { first, next, messages, bytes } = this.log.head();
-    return {
-      name,
-      ordering,
-      own,
-      queueId: this.id,
-      createTimeMs,
-      headOffset: offset(next - 1),
-      firstOffset: first,
-      messageCount: messages,
-      bytes,
-      subscriberCount: this.subscribers.count,
-      clientCount: this.subscribers.sessionCount,
-      deadLetterCount: this.subscribers.deadLetterCount,
-      scheduledCount: this.schedules.book.count,
-      lastPublishTimeMs: this.lastPublishTimeMs,
-    };
+    return queueInfo(this.record, this.log, this.subscribers, this.schedules.book.count, this.lastPublishTimeMs);
   }
 
   /** How things stand now, for telemetry. */
   view(): QueueView {
-    const { first, next, messages, bytes } = this.log.head();
-    return {
-      ...{ name: this.name, headOffset: next - 1, firstOffset: first, messages, bytes },
-      openBatchBytes: this.publisher.waitingBytes,
-      subscriberCount: this.subscribers.count,
-      clientCount: this.subscribers.sessionCount,
-      scheduledCount: this.schedules.book.count,
-      subscribers: () => this.subscribers.views(),
-    };
+    return queueView(this.record.name, this.log, this.subscribers, this.schedules.book.count, this.publisher.waitingBytes);
   }
 
   /** See BrokerApi.purgeQueue. */
@@ -321,6 +312,12 @@ export class Queue {
     return subscriberInfo(this.name, known, this.subscribers.settingsOf(known.record), this.subscribers.expiry, this.explainer);
   }
 
+  /** Everything up to it may go: settled by every durable subscriber, or of a log dropped by its bounds, and passed by all. */
+  private settledThrough(): Offset {
+    const settled = this.subscribers.settledThrough();
+    return this.settings.retentionMode === "LOG" ? offset(Math.min(settled, this.log.purgedThrough)) : settled;
+  }
+
   /** The oldest message that is there for readers. */
   private first(): Offset {
     return this.log.head().first;
@@ -330,6 +327,7 @@ export class Queue {
     this.closedBy ??= error;
     this.trimmer.stop();
     this.schedules.stop();
+    this.sweep.stop();
     this.events.forget();
     this.subscribers.close(error);
     this.tail.clear();
@@ -341,5 +339,6 @@ export class Queue {
     this.lastPublishTimeMs = chunks[chunks.length - 1]?.chunk.lastTimeMs ?? this.lastPublishTimeMs;
     this.subscribers.headAdvanced();
     this.trimmer.somethingChanged();
+    this.sweep.headAdvanced();
   }
 }

@@ -38,7 +38,7 @@ export class SessionOpening {
     checkClaims(open, offset(queue.log.head().next - 1));
     predecessorOf(open, clients);
     const { driver, created, settings } = await queue.subscribers.join(open);
-    await driver.countBacklog();
+    await driver.backlog.counted();
     this.check(mayOpen);
     if (driver.isOver) throw movedError(open.subscriber);
     const terms = sessionTerms(open, settings());
@@ -88,7 +88,7 @@ export class SessionOpening {
     this.queue.subscribers.refresh(driver);
     await driver.attach(session, { clientId, ackMode, flow, ackTimeoutMs, stop, maxBatchMessages, maxBatchBytes, maxInFlightPerLane, sharing }, claims);
     try {
-      if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.countBacklog();
+      if (claims.processedThrough !== undefined || claims.done.length > 0) await driver.backlog.counted();
       await this.queue.subscribers.expiry.noted(driver.name);
       session.checkOpening();
       this.check(mayOpen);

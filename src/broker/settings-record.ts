@@ -2,17 +2,25 @@ import type { JsonRecord } from "./json-record.js";
 import { RecordCorrupt } from "./json-record.js";
 import type { OwnSettings, QueueField } from "./queue-settings.js";
 
+/** What a record has in words; the rest is numbers. */
+const RULES: { readonly [F in QueueField]?: { readonly path: string; readonly allowed: readonly string[] } } = {
+  onPoison: { path: "on_poison", allowed: ["DEAD_LETTER", "BLOCK_LANE"] },
+  retentionMode: { path: "retention.mode", allowed: ["UNTIL_ACKED", "LOG"] },
+  whenFull: { path: "retention.when_full", allowed: ["DROP_OLDEST", "REJECT_NEW"] },
+};
+
 /**
  * The settings in a record, of those that its owner may have; a record that was made before there were settings has none.
  * @param owner whose record it is, for errors
  */
 export function settingsIn<F extends QueueField>(owner: string, record: JsonRecord, fields: readonly F[]): Pick<OwnSettings, F> {
-  const settings = fields.map((field) => [field, field === "onPoison" ? onPoison(owner, record) : record.optionalNumber(field)] as const);
+  const settings = fields.map((field) => [field, RULES[field] === undefined ? record.optionalNumber(field) : rule(owner, record, field)] as const);
   return Object.fromEntries(settings.filter(([, value]) => value !== undefined)) as Pick<OwnSettings, F>;
 }
 
-function onPoison(owner: string, record: JsonRecord): string | undefined {
-  const rule = record.optionalText("onPoison");
-  if (rule !== undefined && rule !== "DEAD_LETTER" && rule !== "BLOCK_LANE") throw new RecordCorrupt(`${owner} has the unknown on_poison ${rule}`);
-  return rule;
+function rule(owner: string, record: JsonRecord, field: QueueField): string | undefined {
+  const { path, allowed } = RULES[field] ?? { path: field, allowed: [] };
+  const said = record.optionalText(field);
+  if (said !== undefined && !allowed.includes(said)) throw new RecordCorrupt(`${owner} has the unknown ${path} ${said}`);
+  return said;
 }

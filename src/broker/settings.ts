@@ -1,4 +1,6 @@
 import { DEFAULTS } from "../core/limits.js";
+import { whenFullByMode } from "../core/retention.js";
+import type { Retention, RetentionMode, WhenFull } from "../core/retention.js";
 import type { DeliveryRules, OnPoison } from "../core/subscription/settings.js";
 
 /** What an operator may say about every queue and subscriber; docs/limits.md has the reasons of the defaults. */
@@ -24,10 +26,26 @@ export interface BrokerSettings {
   readonly dedupWindowMs: number;
   /** Message ids remembered at least, by queue. */
   readonly dedupIdsMax: number;
+  readonly retentionMode: RetentionMode;
+  /** Bounds of what a queue keeps; 0: there is none. */
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+  readonly maxMessages: number;
+  /** Undefined: as the mode has it. */
+  readonly whenFull: WhenFull | undefined;
 }
 
 /** Settings of a broker that was told nothing. */
-export const BROKER_DEFAULTS: BrokerSettings = { autoCreateQueues: true, onPoison: "DEAD_LETTER", ...DEFAULTS };
+export const BROKER_DEFAULTS: BrokerSettings = {
+  ...{ autoCreateQueues: true, onPoison: "DEAD_LETTER" },
+  ...{ retentionMode: "UNTIL_ACKED", maxAgeMs: 0, maxBytes: 0, maxMessages: 0, whenFull: undefined },
+  ...DEFAULTS,
+};
+
+/** The part of the settings that says how long messages are kept. */
+export function retentionIn({ retentionMode = "UNTIL_ACKED", maxAgeMs = 0, maxBytes = 0, maxMessages = 0, whenFull }: Partial<BrokerSettings>): Retention {
+  return { mode: retentionMode, maxAgeMs, maxBytes, maxMessages, whenFull: whenFull ?? whenFullByMode(retentionMode) };
+}
 
 /** The part of the settings that a subscription goes by. */
 export function deliveryRules({ maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison }: BrokerSettings): DeliveryRules {

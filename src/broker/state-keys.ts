@@ -8,11 +8,12 @@ import type { Offset, WallMs } from "../core/units.js";
  *     c/<subscriber>             its cursor
  *     n/<subscriber>             how many dead letters it has
  *     a/<subscriber>             when its last client left
+ *     l/<subscriber>             how many messages it lost to purges and retention
  *     d/<subscriber>/<offset>    one dead letter, offset in 16 hexadecimal digits
  *     s/<due>/<number>           a message that is put off; due time in ms and number in 14 hexadecimal digits each
  *     f/<due>/<number>           what is known of it without its message
  *     m                          from which offset on messages that became due may be in the log and in `s/` too
- *     p                          how far the queue was purged
+ *     p                          how far purges and retention have dropped messages
  *     r                          how far copies of dead letters reach, and those that are on their way
  */
 const OFFSET_DIGITS = 16;
@@ -41,6 +42,10 @@ export function presenceKey(subscriber: string): string {
 
 export function deadLetterCountKey(subscriber: string): string {
   return `n/${subscriber}`;
+}
+
+export function droppedCountKey(subscriber: string): string {
+  return `l/${subscriber}`;
 }
 
 export function deadLetterPrefix(subscriber: string): string {

@@ -3,7 +3,7 @@ import type { State } from "../ports/state.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { JsonRecord, RecordCorrupt } from "./json-record.js";
 import { decodePresence, encodePresence } from "./presence-record.js";
-import { cursorKey, deadLetterCountKey, deadLetterPrefix, presenceKey, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
+import { cursorKey, deadLetterCountKey, deadLetterPrefix, droppedCountKey, presenceKey, SUBSCRIBER_PREFIX, subscriberKey } from "./state-keys.js";
 import { decodeSubscriberRecord, encodeSubscriberRecord } from "./subscriber-record.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
 
@@ -51,12 +51,12 @@ export class StoredSubscribers {
       { key: presenceKey(record.name), value: encodePresence({ kind: "never" }), expect: "any" },
     ]);
     if (token === undefined) throw new Error("a commit of a new subscriber came back without its tokens");
-    return { token, deadLetters: 0 };
+    return { token, deadLetters: 0, dropped: 0 };
   }
 
   /** Removes everything, the dead letters last. */
   async remove(name: string): Promise<void> {
-    const keys = [subscriberKey(name), cursorKey(name), presenceKey(name), deadLetterCountKey(name)];
+    const keys = [subscriberKey(name), cursorKey(name), presenceKey(name), deadLetterCountKey(name), droppedCountKey(name)];
     await this.state.commit(keys.map((key) => ({ key, value: null, expect: "any" })));
     await this.removeDeadLetters(name);
   }
@@ -73,10 +73,16 @@ export class StoredSubscribers {
     const { name } = record;
     const cursor = await this.state.get(cursorKey(name));
     if (cursor === undefined) throw new RecordCorrupt(`subscriber ${name} of queue ${this.queue} has no cursor`);
-    const count = await this.state.get(deadLetterCountKey(name));
-    const deadLetters = count === undefined ? 0 : new JsonRecord(count.value, `the dead letter count of subscriber ${name}`).count("count");
+    const deadLetters = await this.count(deadLetterCountKey(name), `the dead letter count of subscriber ${name}`);
+    const dropped = await this.count(droppedCountKey(name), `the count of dropped messages of subscriber ${name}`);
     const clients = await this.state.get(presenceKey(name));
     const presence = clients === undefined ? undefined : decodePresence(name, clients.value);
-    return { record, cursorBytes: cursor.value, cursor: { token: cursor.token, deadLetters }, presence };
+    return { record, cursorBytes: cursor.value, cursor: { token: cursor.token, deadLetters, dropped }, presence };
+  }
+
+  /** 0 where nothing is stored. */
+  private async count(key: string, what: string): Promise<number> {
+    const entry = await this.state.get(key);
+    return entry === undefined ? 0 : new JsonRecord(entry.value, what).count("count");
   }
 }

@@ -43,6 +43,8 @@ export interface SubscriberInfo {
   readonly deadLetterCount: number;
   readonly clientCount: number;
   readonly blockedLaneCount: number;
+  /** Messages purged or dropped by retention before they were settled or in flight, ever. */
+  readonly droppedCount: number;
   /** What it sets itself. */
   readonly own: OwnSubscriberSettings;
   /** What holds for it. */

@@ -9,7 +9,7 @@ import type { DurableSubscriber } from "./subscribers-parts.js";
  * @param settings what holds for it
  */
 export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings, expiry: SubscriberExpiry, explainer: Explainer): Promise<SubscriberInfo> {
-  const backlogCount = await driver.countBacklog();
+  const backlogCount = await driver.backlog.counted();
   const oldest = await explainer.oldest({ record, driver });
   const { committedOffset, inFlight, waitingRetry, blockedLanes, pause } = driver.counts();
   const { name, start, createTimeMs, own } = record;
@@ -21,6 +21,7 @@ export async function subscriberInfo(queue: string, { record, driver }: DurableS
     deadLetterCount: driver.deadLetterCount,
     clientCount: driver.sessionCount,
     blockedLaneCount: blockedLanes,
+    droppedCount: driver.backlog.droppedCount,
     lastClientTimeMs: expiry.lastClientTimeMs(name),
     oldestUnsettledTimeMs: oldest?.publishTimeMs,
     expireTimeMs: expiry.expireTimeMs(name),

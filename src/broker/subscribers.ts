@@ -79,7 +79,7 @@ export class Subscribers {
 
   /** Loads every durable subscriber. Once, before anything else. */
   async load(): Promise<void> {
-    for await (const stored of this.stored.all()) this.restore(stored);
+    for await (const stored of this.stored.all()) await this.restore(stored);
   }
 
   get count(): number {
@@ -131,14 +131,11 @@ export class Subscribers {
     for (const driver of this.awake) driver.headAdvanced();
   }
 
-  /** Every subscription lets go of what was purged, one a turn, since one that is far behind has much to let go of. */
+  /** Every subscription lets go of what was dropped, one a turn, since one that is far behind has much to let go of. */
   async passPurged(): Promise<void> {
     const all = new Set(this.awake);
     for (const { driver } of this.durable.values()) all.add(driver);
-    for (const driver of all) {
-      driver.passPurged();
-      await nextTurn(this.parts.turns);
-    }
+    for (const driver of all) if (await driver.passPurged()) await nextTurn(this.parts.turns);
   }
 
   /** The durable subscriber that `open` names, made if there is none, or an ephemeral one. */
@@ -276,12 +273,14 @@ export class Subscribers {
     return deliveryRules(settingsInEffect(this.settings, own));
   }
 
-  private restore({ record, cursorBytes, cursor, presence }: StoredSubscriber): void {
+  private async restore({ record, cursorBytes, cursor, presence }: StoredSubscriber): Promise<void> {
     const { log, clock } = this.parts;
     const settings = this.subscriptionSettings(record.name, EventFilter.parse(record.events), record.own);
     const machine = Subscription.restore(settings, cursorBytes, offset(log.head().next - 1), clock.now(), this.tally(record.name), this.parts.sharedTurns.budget);
-    this.keep(record, settings, machine, cursor);
+    const driver = this.keep(record, settings, machine, cursor);
     this.expiry.add(record.name, presence, record.createTimeMs);
+    // Its own cursor may not have been stored before a crash.
+    await driver.passPurged();
   }
 
   private keep(record: SubscriberRecord, settings: SubscriptionSettings, machine: Subscription, stored: StoredCursor): SubscriptionDriver {
@@ -289,8 +288,6 @@ export class Subscribers {
     this.durable.set(record.name, { record, driver });
     this.refresh(driver);
     if (record.pause !== undefined) driver.post({ type: "pause_changed", pause: record.pause, detail: "" });
-    // A purge may have come while it was made, or its own cursor not have been stored before a crash.
-    driver.passPurged();
     this.parts.changed();
     return driver;
   }
@@ -309,6 +306,8 @@ export class Subscribers {
       const stored = await this.stored.create(record, machine.encodeCursor().bytes);
       const driver = this.keep(record, settings, machine, stored);
       this.expiry.add(name, { kind: "never" }, record.createTimeMs);
+      // A purge may have come while it was made.
+      await driver.passPurged();
       return driver;
     } finally {
       this.floors.delete(name);
@@ -337,7 +336,7 @@ export class Subscribers {
     this.serial
       .run(name, async () => {
         const stored = await this.stored.get(name);
-        if (stored !== undefined) this.restore(stored);
+        if (stored !== undefined) await this.restore(stored);
         this.floors.delete(name);
       })
       .catch((error: unknown) => {

@@ -55,7 +55,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
   /** Called when a session is ready, or over before it was. */
   private readonly opening = new Map<SessionId, () => void>();
   private readonly source: ChunkSource;
-  private readonly backlog: SubscriptionBacklog;
+  readonly backlog: SubscriptionBacklog;
   private readonly alarm: Alarm;
   /** Undefined for an ephemeral subscription, which stores nothing. */
   private readonly cursor: CursorWriter | undefined;
@@ -78,7 +78,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
     this.filters = machine.filters;
     this.explaining = machine.explaining;
     this.source = new ChunkSource(log, tail, turns, journal);
-    this.backlog = new SubscriptionBacklog(settings.name, machine, parts);
+    this.backlog = new SubscriptionBacklog(settings.name, machine, parts, stored?.dropped ?? 0);
     this.alarm = scheduler.alarm(() => {
       this.post({ type: "time_passed" });
     });
@@ -92,6 +92,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
     if (stored === undefined) return;
     this.cursor = new CursorWriter(settings.name, state, clock, scheduler, stored, {
       encodeCursor: () => machine.encodeCursor(),
+      droppedCount: () => this.backlog.droppedCount,
       cursorSaved: (version) => {
         this.post({ type: "cursor_saved", version });
         this.owner.cursorSaved();
@@ -167,16 +168,6 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
     return this.backlog.count();
   }
 
-  /** Matching messages that come before one that was not looked at yet, as far as that is known without reading. */
-  ahead(at: Offset): number | undefined {
-    return this.backlog.before(at);
-  }
-
-  /** The same, after counting to the head of now. */
-  countBacklog(): Promise<number> {
-    return this.backlog.counted();
-  }
-
   /** Gives a session its place. Resolves when what it claims is durable, or when it is over. */
   attach(session: LiveSession, settings: SessionSettings, claims: Claims): Promise<void> {
     return new Promise((resolve) => {
@@ -185,7 +176,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
       if (this.sessions.size === 1) this.owner.awoke(this);
       this.headAdvanced();
       // The first session may be the one that this subscription was made for before a purge.
-      this.passPurged();
+      void this.passPurged();
       this.post({ type: "session_opened", session: session.id, settings, claims });
     });
   }
@@ -230,10 +221,16 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
     this.post({ type: "head_advanced", head: this.headOffset() });
   }
 
-  /** Lets go of what the log hides since a purge. Repeating it changes nothing. */
-  passPurged(): void {
-    const through = this.parts.log.purgedThrough;
-    if (this.committedOffset() < through) this.post({ type: "log_purged", through, matchingAhead: this.backlog.aheadThrough(through) });
+  /** Lets go of what was purged or dropped by retention, and is hidden. Repeating it changes nothing. False: there was nothing. */
+  async passPurged(): Promise<boolean> {
+    const { purgedThrough: through } = this.parts.log;
+    const { committedOffset, next } = this.counts();
+    if (this.over || committedOffset >= through) return false;
+    const matchingAhead = this.backlog.aheadThrough(through) ?? (await this.backlog.countedThrough(through));
+    // While it was counted the subscription may have gone on.
+    if (this.counts().next !== next) return this.passPurged();
+    this.post({ type: "log_purged", through, matchingAhead });
+    return true;
   }
 
   /** Without a session: moves over what the filter passes of these chunks, up to the first message that it takes. */
@@ -331,7 +328,9 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
 
   private loaded(fact: LoadedFact): void {
     if (fact.type === "chunks_loaded") this.backlog.saw(fact.chunks);
-    this.post(fact);
+    // What was dropped is counted before it shows that it is gone.
+    if (fact.type === "log_truncated") void this.passPurged().then(() => this.post(fact));
+    else this.post(fact);
   }
 
   private bury(copies: readonly DeadLetterCopy[], offsets: readonly Offset[]): Promise<void> {

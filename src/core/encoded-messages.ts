@@ -19,6 +19,19 @@ export class EncodedMessages {
     readonly laneHash: BigUint64Array | undefined,
   ) {}
 
+  /** Some of its messages alone, by index. */
+  only(indices: readonly number[]): EncodedMessages {
+    const { source, starts, ends, events, eventIndex, laneHash } = this;
+    return new EncodedMessages(
+      source,
+      Uint32Array.from(indices, (index) => starts[index] ?? 0),
+      Uint32Array.from(indices, (index) => ends[index] ?? 0),
+      events,
+      Uint16Array.from(indices, (index) => eventIndex[index] ?? 0),
+      laneHash && BigUint64Array.from(indices, (index) => laneHash[index] ?? 0n),
+    );
+  }
+
   get length(): number {
     return this.starts.length;
   }

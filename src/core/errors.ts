@@ -41,6 +41,8 @@ export const ERROR_REASONS = {
   ORDERED_QUEUE_REQUIRED: "FAILED_PRECONDITION",
   BEYOND_HEAD: "OUT_OF_RANGE",
   PUBLISH_BACKLOG: "RESOURCE_EXHAUSTED",
+  QUEUE_FULL: "RESOURCE_EXHAUSTED",
+  LOG_FULL: "RESOURCE_EXHAUSTED",
   SESSION_LIMIT: "RESOURCE_EXHAUSTED",
   SCHEDULE_LIMIT: "RESOURCE_EXHAUSTED",
   WATCH_BACKLOG: "RESOURCE_EXHAUSTED",
@@ -62,7 +64,7 @@ export const ERROR_REASONS = {
 export type ErrorReason = keyof typeof ERROR_REASONS;
 
 /** Of these, each error says when the same call may succeed, which the wire calls RetryInfo; of the others none does. */
-export const RETRIABLE_REASONS = ["PUBLISH_BACKLOG", "WATCH_BACKLOG", "DRAINING", "SUBSCRIPTION_MOVED", "DISK_FULL"] as const satisfies readonly ErrorReason[];
+export const RETRIABLE_REASONS = ["PUBLISH_BACKLOG", "QUEUE_FULL", "WATCH_BACKLOG", "DRAINING", "SUBSCRIPTION_MOVED", "DISK_FULL"] as const satisfies readonly ErrorReason[];
 
 export type RetriableReason = (typeof RETRIABLE_REASONS)[number];
 

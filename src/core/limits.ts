@@ -79,6 +79,8 @@ export const LIMITS = {
   backoffFactorMax: 10,
   dedupWindowMsMax: 24 * HOUR_MS,
   dedupIdsAllowedMax: 10_000_000,
+  maxAgeMsMin: 1_000,
+  maxAgeMsMax: 3_650 * 24 * HOUR_MS,
 } as const;
 
 /** What a queue and its subscribers get when nobody says otherwise. */

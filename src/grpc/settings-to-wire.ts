@@ -1,22 +1,31 @@
 import { OnExpiry, OnPoison as WireOnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
-import type { Queue } from "../../generated/tidemark/v1/queue.js";
+import { RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
+import type { Queue, Retention as WireRetention } from "../../generated/tidemark/v1/queue.js";
 import type { OwnSettings } from "../broker/queue-settings.js";
+import { SUBSCRIBER_FIELDS } from "../broker/subscriber-settings.js";
 import type { OwnSubscriberSettings } from "../broker/subscriber-settings.js";
+import { retentionIn } from "../broker/settings.js";
 import type { BrokerSettings } from "../broker/settings.js";
+import type { RetentionMode, WhenFull } from "../core/retention.js";
 import type { OnPoison } from "../core/subscription/settings.js";
 import { duration } from "./wire-numbers.js";
 
 export const ON_POISONS: Readonly<Record<OnPoison, WireOnPoison>> = { DEAD_LETTER: WireOnPoison.DEAD_LETTER, BLOCK_LANE: WireOnPoison.BLOCK_LANE };
+
+const MODES: Readonly<Record<RetentionMode, WireMode>> = { UNTIL_ACKED: WireMode.UNTIL_ACKED, LOG: WireMode.LOG };
+const WHEN_FULLS: Readonly<Record<WhenFull, WireWhenFull>> = { DROP_OLDEST: WireWhenFull.DROP_OLDEST, REJECT_NEW: WireWhenFull.REJECT_NEW };
 
 /** What holds for subscribers: every field is set. Zero `expire_after`: never. */
 export function settingsInEffect(settings: BrokerSettings): SubscriberSettings {
   return { ...subscriberSettings(settings), onExpiry: OnExpiry.SETTLE };
 }
 
-/** What a queue sets itself, and nothing of what it inherits. */
+/** What a queue sets itself, and nothing of what it inherits; of retention, which it has from nobody, what holds. */
 export function queueSettings(own: OwnSettings): Partial<Queue> {
-  const { dedupWindowMs, dedupIdsMax = 0, ...defaults } = own;
+  const { dedupWindowMs, dedupIdsMax = 0 } = own;
+  const defaults: OwnSubscriberSettings = Object.fromEntries(Object.entries(own).filter(([field]) => field in SUBSCRIBER_FIELDS));
   return {
+    retention: retention(own),
     dedupWindow: optionalDuration(dedupWindowMs),
     dedupIdsMax: BigInt(dedupIdsMax),
     subscriberDefaults: ownSubscriberSettings(defaults),
@@ -42,6 +51,17 @@ function subscriberSettings(own: OwnSubscriberSettings): SubscriberSettings {
     windowMessages: own.flowMessages ?? 0,
     windowBytes: BigInt(own.flowBytes ?? 0),
     expireAfter: optionalDuration(own.expireAfterMs),
+  };
+}
+
+function retention(own: OwnSettings): WireRetention {
+  const { mode, maxAgeMs, maxBytes, maxMessages, whenFull } = retentionIn(own);
+  return {
+    mode: MODES[mode],
+    maxAge: maxAgeMs === 0 ? undefined : duration(maxAgeMs),
+    maxBytes: BigInt(maxBytes),
+    maxMessages: BigInt(maxMessages),
+    whenFull: WHEN_FULLS[whenFull],
   };
 }
 

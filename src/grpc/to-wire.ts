@@ -211,6 +211,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     lastClientTime: optionalTime(info.lastClientTimeMs),
     expireTime: optionalTime(info.expireTimeMs),
     blockedLaneCount: info.blockedLaneCount,
+    droppedCount: BigInt(info.droppedCount),
   });
 }
 

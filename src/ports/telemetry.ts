@@ -15,6 +15,9 @@ export class QueueTally {
   trimmedBytes = 0;
   /** Were put off, became due, and are stored. */
   scheduledAppended = 0;
+  /** Dropped by a bound of retention, whoever had settled them. */
+  droppedMessages = 0;
+  droppedBytes = 0;
   /** Durable subscribers deleted because no client came for too long. */
   expiredSubscribers = 0;
 }

@@ -46,8 +46,11 @@ export const METRICS = {
   publishFailures: counter("tidemark_publish_failures_total", ["reason"], "publishes", "Publish calls, frames of a stream and messages of an independent frame that were refused, by error reason."),
   scheduledAppended: counter("tidemark_scheduled_appended_total", QUEUE, "messages", "Messages stored that had been put off and became due; published ones count them too."),
   expiredSubscribers: counter("tidemark_expired_subscribers_total", QUEUE, "subscribers", "Durable subscribers deleted because no client came within their expire_after."),
-  trimmedMessages: counter("tidemark_trimmed_messages_total", QUEUE, "messages", "Messages let go of, since every durable subscriber had settled them; purged ones are not among them."),
+  trimmedMessages: counter("tidemark_trimmed_messages_total", QUEUE, "messages", "Messages let go of, since every durable subscriber had settled them; purged ones and those that a bound dropped are not among them."),
   trimmedBytes: counter("tidemark_trimmed_bytes_total", QUEUE, "bytes", "Bytes of the messages let go of that way."),
+
+  droppedMessages: counter("tidemark_retention_dropped_messages_total", QUEUE, "messages", "Messages dropped by max_age, max_bytes or max_messages, settled or not."),
+  droppedBytes: counter("tidemark_retention_dropped_bytes_total", QUEUE, "bytes", "Bytes of the messages dropped that way."),
 
   subscriberCommittedOffset: gauge("tidemark_subscriber_committed_offset", SUBSCRIBER, "offset", "Everything up to it is settled or filtered out, durably. Not of (other)."),
   subscriberLag: gauge("tidemark_subscriber_lag_offsets", SUBSCRIBER, "offsets", "How far the committed offset is behind the head."),
@@ -62,6 +65,7 @@ export const METRICS = {
   verdicts: counter("tidemark_verdicts_total", [...SUBSCRIBER, "verdict"], "messages", "Messages settled by a client: ack (under AUTO: taken by the transport), retry, reject, release."),
   lostLeases: counter("tidemark_lost_leases_total", [...SUBSCRIBER, "cause"], "messages", "Leases that ended without a verdict: TIMEOUT, DISCONNECT."),
   settleFailures: counter("tidemark_settle_failures_total", [...SUBSCRIBER, "code"], "ranges", "Parts of settles that came to nothing, by SettleFailure code."),
+  lostMessages: counter("tidemark_lost_messages_total", SUBSCRIBER, "messages", "Messages that a purge or a bound of retention dropped before they were settled or in flight, as far as they were counted."),
   deadLetters: counter("tidemark_dead_letters_total", [...SUBSCRIBER, "reason"], "messages", "Messages given up for good, by DeadLetterReason."),
 
   commitSeconds: histogram("tidemark_commit_seconds", [], "seconds", "From the submission of the first operation of a commit until it is durable.", COMMIT_SECONDS),

@@ -179,6 +179,8 @@ export class PrometheusTelemetry implements Telemetry {
       [METRICS.scheduledAppended, (tally) => tally.scheduledAppended],
       [METRICS.expiredSubscribers, (tally) => tally.expiredSubscribers],
       [METRICS.trimmedBytes, (tally) => tally.trimmedBytes],
+      [METRICS.droppedMessages, (tally) => tally.droppedMessages],
+      [METRICS.droppedBytes, (tally) => tally.droppedBytes],
     ];
     const gauges: readonly [MetricEntry, keyof QueueSums][] = [
       [METRICS.queueMessages, "messages"],
@@ -218,6 +220,9 @@ export class PrometheusTelemetry implements Telemetry {
     for (const [entry, key] of gauges) this.gauge(entry, (set) => { setSums(this.series.subscribers.all(), key, set); });
     this.counter(METRICS.deliveries, (set) => {
       for (const { labels, tally } of this.series.subscribers.all()) set(labels, tally.delivered);
+    });
+    this.counter(METRICS.lostMessages, (set) => {
+      for (const { labels, tally } of this.series.subscribers.all()) set(labels, tally.dropped);
     });
     for (const [entry, label, read] of counters) {
       this.counter(entry, (set) => {

@@ -3,7 +3,8 @@ import { expect } from "chai";
 import { ClientKind } from "../../generated/tidemark/v1/client.js";
 import type { Client } from "../../generated/tidemark/v1/client.js";
 import { Durability } from "../../generated/tidemark/v1/message.js";
-import { Ordering, Queue, Retention } from "../../generated/tidemark/v1/queue.js";
+import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
+import { OnExpiry, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { AckMode } from "../../generated/tidemark/v1/subscribe.js";
 import { until } from "../support/condition.js";
 import { callEnd, refusal } from "../support/raw-calls.js";
@@ -42,8 +43,8 @@ describe("administration of queues, subscribers and clients", () => {
   });
 
   it("refuses settings that are not served yet, naming them", async () => {
-    const refused = await refusal(createQueue({ name: "a", retention: { ...Retention.create(), maxBytes: 5n } }));
-    expect(refused).to.deep.include({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { field: "queue.retention.max_bytes" } });
+    const refused = await refusal(createQueue({ name: "a", subscriberDefaults: { ...SubscriberSettings.create(), onExpiry: OnExpiry.DEAD_LETTER } }));
+    expect(refused).to.deep.include({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { field: "queue.subscriber_defaults.on_expiry" } });
   });
 
   it("makes ordered queues, and keeps to the order a queue was made with", async () => {

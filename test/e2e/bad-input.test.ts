@@ -9,7 +9,7 @@ import { DeadLetterFilter, DeadLetterReason } from "../../generated/tidemark/v1/
 import { NewMessage, type OffsetRange } from "../../generated/tidemark/v1/message.js";
 import { PublishBatchRequest, PublishRequest, PublishStreamRequest, PublishStreamResponse } from "../../generated/tidemark/v1/publish.js";
 import type { PublishResult } from "../../generated/tidemark/v1/publish.js";
-import { Ordering, Queue, Retention, RetentionMode } from "../../generated/tidemark/v1/queue.js";
+import { Ordering, Queue, Retention } from "../../generated/tidemark/v1/queue.js";
 import { OnExpiry, OnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { AckMode, OpenSession, Settlement, SettleFailureCode, Sharing, SubscribeRequest } from "../../generated/tidemark/v1/subscribe.js";
 import { until, within } from "../support/condition.js";
@@ -185,8 +185,7 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["CreateQueue with an expire_after of 1 ms", inheriting({ expireAfter: MS }), INVALID(`${DEFAULTS_PATH}.expire_after`)],
   ["CreateQueue with an expire_after of 11 years", inheriting({ expireAfter: { seconds: 4_015n * 86_400n, nanos: 0 } }), INVALID(`${DEFAULTS_PATH}.expire_after`)],
   ["CreateQueue with dead letters for what expires", inheriting({ onExpiry: OnExpiry.DEAD_LETTER }), NOT_BUILT(`${DEFAULTS_PATH}.on_expiry`)],
-  ["CreateQueue with retention by age", creating({ retention: { ...Retention.create(), maxAge: SECOND } }), NOT_BUILT("queue.retention.max_age")],
-  ["CreateQueue with retention as a log", creating({ retention: { ...Retention.create(), mode: RetentionMode.LOG } }), NOT_BUILT("queue.retention.mode")],
+  ["CreateQueue with a max_age of zero", creating({ retention: { ...Retention.create(), maxAge: { seconds: 0n, nanos: 0 } } }), INVALID("queue.retention.max_age")],
   ["UpdateQueue with undecodable bytes", [adminPath("updateQueue"), GARBAGE], UNDECODABLE],
   ["UpdateQueue without a queue", [adminPath("updateQueue"), Buffer.alloc(0)], INVALID("queue")],
   ["UpdateQueue without a name", updating([], { name: "" }), INVALID("queue.name")],
@@ -197,7 +196,8 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["UpdateQueue of what is output only", updating(["head_offset"]), INVALID("update_mask")],
   ["UpdateQueue of half a field name", updating(["subscriber_defaults.back"]), INVALID("update_mask")],
   ["UpdateQueue of a bad value", updating(["subscriber_defaults"], { subscriberDefaults: { ...SubscriberSettings.create(), ackTimeout: DAY } }), INVALID(`${DEFAULTS_PATH}.ack_timeout`)],
-  ["UpdateQueue of retention", updating(["retention"], { retention: { ...Retention.create(), maxBytes: 1n } }), NOT_BUILT("queue.retention.max_bytes")],
+  ["UpdateQueue of retention with a bad value", updating(["retention"], { retention: { ...Retention.create(), maxAge: MS } }), INVALID("queue.retention.max_age")],
+  ["UpdateQueue of a field of retention that nobody knows", updating(["retention.max_size"]), INVALID("update_mask")],
   ["DeleteQueue for a queue that is not there", [adminPath("deleteQueue"), Buffer.from("\n\u0004none")], { code: Code.NOT_FOUND, reason: "QUEUE_NOT_FOUND" }],
   ["GetSubscriber without a subscriber", [adminPath("getSubscriber"), Buffer.from("\n\u0003bad")], INVALID("subscriber")],
   ["ListQueues with a token from nowhere", [adminPath("listQueues"), Buffer.from("\u0012\u0003abc")], INVALID("page_token")],

@@ -1,7 +1,7 @@
 import { status as Code } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
 import { expect } from "chai";
-import { Ordering, Queue, Retention, RetentionMode } from "../../generated/tidemark/v1/queue.js";
+import { Ordering, Queue, Retention, RetentionMode, WhenFull } from "../../generated/tidemark/v1/queue.js";
 import type { ServerInfo } from "../../generated/tidemark/v1/server_info.js";
 import { OnExpiry, OnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { DEFAULTS } from "../../src/core/limits.js";
@@ -81,8 +81,20 @@ describe("settings of a queue, and lanes that poison blocks", function () {
   });
 
   it("takes for said what holds anyway, though it cannot be otherwise yet; never to expire is a setting", async () => {
-    const queue = await created({ retention: { ...Retention.create(), mode: RetentionMode.UNTIL_ACKED }, subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
-    expect(queue).to.deep.include({ retention: undefined, subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0) } });
+    const queue = await created({ subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
+    expect(queue).to.deep.include({ subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0) } });
+  });
+
+  it("says of retention what holds, in every field, and takes it back as it was answered", async () => {
+    const plain = await created({ retention: { ...Retention.create(), mode: RetentionMode.UNTIL_ACKED } });
+    expect(plain.retention).to.deep.equal({ mode: RetentionMode.UNTIL_ACKED, maxAge: undefined, maxBytes: 0n, maxMessages: 0n, whenFull: WhenFull.REJECT_NEW });
+    const log = await updated({ retention: { ...Retention.create(), mode: RetentionMode.LOG, maxAge: seconds(60), maxMessages: 5n } }, ["retention"]);
+    expect(log.retention).to.deep.equal({ mode: RetentionMode.LOG, maxAge: seconds(60), maxBytes: 0n, maxMessages: 5n, whenFull: WhenFull.DROP_OLDEST });
+    expect(await updated({ retention: { ...Retention.create(), maxBytes: 9n } }, ["retention.max_bytes", "retention.max_age"])).to.deep.include({
+      retention: { ...log.retention, maxAge: undefined, maxBytes: 9n },
+    });
+    expect(await updated(log)).to.deep.include({ retention: { ...log.retention, maxBytes: 9n } });
+    expect((await updated({}, ["retention"])).retention).to.deep.equal(plain.retention);
   });
 
   it("refuses another incarnation, and a queue that is there with other settings", async () => {

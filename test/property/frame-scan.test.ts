@@ -8,37 +8,43 @@ import { EventMatches } from "../../src/broker/event-matches.js";
 import { FrameJudge } from "../../src/broker/frame-judge.js";
 import { ScheduleBook } from "../../src/broker/schedule-book.js";
 import { OpenBatch } from "../../src/broker/open-batch.js";
+import { QueueRoom } from "../../src/broker/queue-room.js";
 import { EncodedMessages } from "../../src/core/encoded-messages.js";
 import { BrokerError } from "../../src/core/errors.js";
 import { EventFilter } from "../../src/core/event-filter.js";
+import type { Retention } from "../../src/core/retention.js";
 import { offset, wallMs } from "../../src/core/units.js";
 import { decodeRequest } from "../../src/grpc/codec.js";
 import { MemoryEngine } from "../../src/engines/memory/memory-engine.js";
 import { scanFrame } from "../../src/grpc/frame-scan.js";
 import { prepareFrame, readFrame } from "../../src/grpc/publish-frame.js";
 import { ManualClock } from "../support/manual-clock.js";
+import { RecordedJournal } from "../support/recorded-journal.js";
 
 const FIRST = offset(2 ** 32 - 1);
 const TIME = wallMs(1_764_000_000_123);
 /** Nothing is put off here. */
 const SCHEDULES = new ScheduleBook({ queue: "orders", queueId: "1", engine: new MemoryEngine(), clock: new ManualClock(), kept: () => undefined });
 const NO_BYTES = new Uint8Array(0);
+const UNBOUNDED: Retention = { mode: "UNTIL_ACKED", maxAgeMs: 0, maxBytes: 0, maxMessages: 0, whenFull: "REJECT_NEW" };
 
-/** What becomes of a frame: the answer, and the records that are stored. */
-function judged(frame: PublishFrame): { outcome: PublishOutcome; records: string[] } {
+/** What becomes of a frame on a queue with these bounds: the answer, and the records that are stored. */
+function judged(frame: PublishFrame, bounds: Retention): { outcome: PublishOutcome; records: string[] } {
   const matches = new EventMatches(() => [EventFilter.parse(["order.*"]), EventFilter.parse(["order.created"])]);
   const batch = new OpenBatch(FIRST, TIME);
-  const outcome = new FrameJudge(new DedupIndex(1_000, 1_000), matches, SCHEDULES).judge(frame, batch);
   const head = { first: FIRST, next: FIRST, cumulativeMessages: 5, cumulativeBytes: 500, messages: 5, bytes: 500 };
+  const log = { head: () => head, storedThrough: () => Promise.resolve(head) };
+  const room = new QueueRoom(bounds, { queue: "orders", log, journal: new RecordedJournal(), settledThrough: () => offset(0), bytesWaiting: () => batch.bodyBytes });
+  const outcome = new FrameJudge(new DedupIndex(1_000, 1_000), matches, SCHEDULES, room).judge(frame, batch);
   const chunks = batch.count === 0 ? [] : batch.seal(head);
   return { outcome, records: chunks.map(({ chunk, header }) => `${header.toString("hex")} ${chunk.body.toString("hex")}`) };
 }
 
 /** The same of a frame as it was read; the message of the error when it is refused. */
-function answered(read: ReturnType<typeof readFrame>, bytes: Buffer): unknown {
+function answered(read: ReturnType<typeof readFrame>, bytes: Buffer, bounds: Retention): unknown {
   try {
     const { frame } = prepareFrame(read, bytes.length);
-    return frame && judged(frame);
+    return frame && judged(frame, bounds);
   } catch (error) {
     if (error instanceof BrokerError) return error.message;
     throw error;
@@ -46,14 +52,14 @@ function answered(read: ReturnType<typeof readFrame>, bytes: Buffer): unknown {
 }
 
 /** Whether the frame was scanned; if it was, it has to come out as the decoded one does. */
-function scansAlike(bytes: Buffer): boolean {
+function scansAlike(bytes: Buffer, bounds = UNBOUNDED): boolean {
   const scanned = scanFrame(bytes);
   if (scanned === undefined) return false;
   const decoded = PublishStreamRequest.decode(bytes);
   const { messages, ...envelope } = scanned;
   expect(messages).to.be.instanceOf(EncodedMessages);
   expect(envelope).to.deep.equal({ requestId: decoded.requestId, queue: decoded.queue, resume: decoded.resume, haltOnFailure: decoded.haltOnFailure, independent: decoded.independent });
-  expect(answered(scanned, bytes)).to.deep.equal(answered(decodeRequest(PublishStreamRequest, "PublishStreamRequest", bytes), bytes));
+  expect(answered(scanned, bytes, bounds)).to.deep.equal(answered(decodeRequest(PublishStreamRequest, "PublishStreamRequest", bytes), bytes, bounds));
   return true;
 }
 
@@ -101,12 +107,20 @@ function encoded(request: Partial<PublishStreamRequest>): Buffer {
   return Buffer.from(PublishStreamRequest.encode(PublishStreamRequest.fromPartial(request as Parameters<typeof PublishStreamRequest.fromPartial>[0])).finish());
 }
 
+const bounds = fc.record({
+  mode: fc.constantFrom("UNTIL_ACKED", "LOG"),
+  maxAgeMs: fc.constant(0),
+  maxBytes: fc.oneof(fc.constant(0), fc.integer({ min: 100, max: 4_000 })),
+  maxMessages: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 25 })),
+  whenFull: fc.constantFrom("REJECT_NEW", "DROP_OLDEST"),
+});
+
 describe("a frame that is scanned", () => {
-  it("is stored and answered, to the byte, as if it had been decoded", () => {
+  it("is stored and answered, to the byte, as if it had been decoded, whatever the bounds of its queue", () => {
     let scanned = 0;
     fc.assert(
-      fc.property(fc.record({ ...envelope, messages: fc.array(usual, { maxLength: 20 }) }), (request) => {
-        if (scansAlike(encoded(request))) scanned++;
+      fc.property(fc.record({ ...envelope, messages: fc.array(usual, { maxLength: 20 }) }), bounds, (request, retention) => {
+        if (scansAlike(encoded(request), retention)) scanned++;
       }),
       { numRuns: 300 },
     );

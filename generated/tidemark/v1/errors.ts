@@ -26,13 +26,13 @@ export enum ErrorReason {
    */
   UNDECODABLE = 2,
   /**
-   * MESSAGE_TOO_LARGE - INVALID_ARGUMENT. The stored encoding of one message is over the limit; publish where the large
-   * thing is instead. Metadata: `field`, `value`, `limit`, in bytes.
+   * MESSAGE_TOO_LARGE - INVALID_ARGUMENT. The stored encoding of one message is over the limit, or over the max_bytes of its queue;
+   * publish where the large thing is instead. Metadata: `field`, `value`, `limit`, in bytes.
    */
   MESSAGE_TOO_LARGE = 3,
   /**
-   * BATCH_TOO_LARGE - INVALID_ARGUMENT. A publish batch or frame has too many messages or bytes; split it. Metadata:
-   * `field`, `value`, `limit`.
+   * BATCH_TOO_LARGE - INVALID_ARGUMENT. A publish batch or frame has too many messages or bytes, in general or for the bounds of
+   * its queue; split it. Metadata: `field`, `value`, `limit`.
    */
   BATCH_TOO_LARGE = 4,
   /** OPEN_EXPECTED - INVALID_ARGUMENT. The first frame of a Subscribe stream was not `open`; send it before any other. */
@@ -212,6 +212,19 @@ export enum ErrorReason {
    */
   FILTER_CHANGES_PENDING = 41,
   /**
+   * QUEUE_FULL - RESOURCE_EXHAUSTED, with RetryInfo. The queue has reached its max_messages or max_bytes, and refuses what would
+   * go beyond: WHEN_FULL_REJECT_NEW. Nothing was stored; publish again when its subscribers have settled more, or
+   * in a log when messages have grown too old. Metadata: `queue`, `field` (which bound), `value` (what is there),
+   * `limit`.
+   */
+  QUEUE_FULL = 45,
+  /**
+   * LOG_FULL - RESOURCE_EXHAUSTED. The same of a log without max_age, where nothing makes room by itself. Nothing was stored;
+   * an operator raises the bound, lets the oldest messages go, or purges. Metadata: `queue`, `field` (which bound),
+   * `value` (what is there), `limit`.
+   */
+  LOG_FULL = 46,
+  /**
    * SCHEDULE_NOT_FOUND - NOT_FOUND. No message of this queue is put off under this schedule_id: it became due, was cancelled, or
    * never was. Metadata: `queue`, `schedule_id`.
    */
@@ -352,6 +365,12 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 41:
     case "ERROR_REASON_FILTER_CHANGES_PENDING":
       return ErrorReason.FILTER_CHANGES_PENDING;
+    case 45:
+    case "ERROR_REASON_QUEUE_FULL":
+      return ErrorReason.QUEUE_FULL;
+    case 46:
+    case "ERROR_REASON_LOG_FULL":
+      return ErrorReason.LOG_FULL;
     case 48:
     case "ERROR_REASON_SCHEDULE_NOT_FOUND":
       return ErrorReason.SCHEDULE_NOT_FOUND;
@@ -451,6 +470,10 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_SUBSCRIBER_EXISTS";
     case ErrorReason.FILTER_CHANGES_PENDING:
       return "ERROR_REASON_FILTER_CHANGES_PENDING";
+    case ErrorReason.QUEUE_FULL:
+      return "ERROR_REASON_QUEUE_FULL";
+    case ErrorReason.LOG_FULL:
+      return "ERROR_REASON_LOG_FULL";
     case ErrorReason.SCHEDULE_NOT_FOUND:
       return "ERROR_REASON_SCHEDULE_NOT_FOUND";
     case ErrorReason.SCHEDULE_LIMIT:

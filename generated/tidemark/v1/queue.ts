@@ -108,11 +108,14 @@ export enum WhenFull {
   /** UNSPECIFIED - As DROP_OLDEST under LOG, as REJECT_NEW under UNTIL_ACKED. */
   UNSPECIFIED = 0,
   /**
-   * DROP_OLDEST - The oldest messages go. Subscribers that had not read them get a `gap`, and count them in
+   * DROP_OLDEST - The oldest messages go, within some tenths of a second. Subscribers that had not read them get a `gap`, and count them in
    * `Subscriber.dropped_count`.
    */
   DROP_OLDEST = 1,
-  /** REJECT_NEW - Publishing is refused: RESOURCE_EXHAUSTED with RetryInfo. */
+  /**
+   * REJECT_NEW - Publishing is refused: RESOURCE_EXHAUSTED QUEUE_FULL, with RetryInfo. Under UNTIL_ACKED settled messages do not
+   * count. Under LOG without max_age nothing makes room by itself: then LOG_FULL, without RetryInfo.
+   */
   REJECT_NEW = 2,
   UNRECOGNIZED = -1,
 }
@@ -156,13 +159,19 @@ export function whenFullToJSON(object: WhenFull): string {
 export interface Retention {
   /** What releases a message. Default UNTIL_ACKED. */
   mode: RetentionMode;
-  /** Messages older than this are dropped, by publish_time. More than zero. Unset: no bound. */
+  /**
+   * Messages older than this are dropped, by publish_time, about a second later; those that were stored together
+   * go together. 1 s to 3,650 days. Unset: no bound.
+   */
   maxAge:
     | Duration
     | undefined;
-  /** Stored encodings of all messages together, in bytes. 0: no bound. */
+  /**
+   * Stored encodings of all messages together, in bytes. A message, or a batch that is stored all or none, that
+   * alone is larger is refused: INVALID_ARGUMENT MESSAGE_TOO_LARGE, BATCH_TOO_LARGE. 0: no bound.
+   */
   maxBytes: bigint;
-  /** Number of messages. 0: no bound. */
+  /** Number of messages. Under REJECT_NEW no larger batch is taken either. 0: no bound. */
   maxMessages: bigint;
   /** What gives way at max_bytes or max_messages. */
   whenFull: WhenFull;
@@ -179,7 +188,7 @@ export interface Queue {
   queueId: string;
   /** Whether order is kept. Default UNORDERED. Never changes. */
   ordering: Ordering;
-  /** How long and how much is kept. */
+  /** How long and how much is kept. In answers every field says what holds. */
   retention:
     | Retention
     | undefined;

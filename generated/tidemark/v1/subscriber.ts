@@ -83,7 +83,10 @@ export interface Subscriber {
   deadLetterCount: bigint;
   /** Output only. Its sessions open now. */
   clientCount: number;
-  /** Output only. Matching messages that retention or a purge dropped before it had settled them, ever. */
+  /**
+   * Output only. Matching messages that retention or a purge dropped before it had settled them, ever. What was in
+   * flight then is with its client, and not counted. On an ORDERED queue it may be less than there were.
+   */
   droppedCount: bigint;
   /** Output only. Messages that expired before it had settled them, ever. */
   expiredCount: bigint;

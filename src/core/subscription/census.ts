@@ -19,6 +19,8 @@ export interface SubscriptionCounts {
   readonly blockedLanes: number;
   /** Undefined: it is not paused. */
   readonly pause: Pause | undefined;
+  /** Messages purged or dropped by retention that were neither settled nor in flight, since the machine was made. */
+  readonly dropped: number;
 }
 
 /** Where every unsettled message is. The parts are disjoint and together are `unsettled`. */

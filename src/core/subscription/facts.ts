@@ -54,7 +54,7 @@ export type Fact =
   /** Answers `load`: `from..through` cannot be read. The machine passes over it, and says so in a `gap`. */
   | { readonly type: "chunk_corrupt"; readonly from: Offset; readonly through: Offset }
   /**
-   * An operator dropped everything through `through`, settled or not; it is durable, and nothing of it may be handed out any
+   * An operator, or a bound of retention, dropped everything through `through`, settled or not; it is durable, and nothing of it may be handed out any
    * more. Repeating it changes nothing. `matchingAhead`: how many messages from `next` through `through` the filter takes, if
    * that is known.
    */

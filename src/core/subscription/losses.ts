@@ -10,12 +10,18 @@ import type { Verdicts } from "./verdicts.js";
 export class Losses {
   /** What no session has been told of, for lack of one. Only memory has it. */
   private untoldGap: { first: Offset; last: Offset; matchingCount: number } | undefined;
+  private dropped = 0;
 
   constructor(
     private readonly state: SubscriptionState,
     private readonly order: DeliveryOrder,
     private readonly verdicts: Verdicts,
   ) {}
+
+  /** Messages that were purged or dropped by retention, and neither settled nor in flight then, as far as they could be counted. */
+  get droppedCount(): number {
+    return this.dropped;
+  }
 
   /** A session may be spoken to: it hears what nobody has. */
   tell(session: SessionId, effects: Effect[]): void {
@@ -41,18 +47,29 @@ export class Losses {
         });
       }
     }
-    this.lose(first, through, effects, matchingAhead);
+    this.countDropped(this.lose(first, through, effects, matchingAhead));
     // Nobody gave a verdict on it: a client that keeps its own position is not behind for that.
     if (state.lastSettled <= through) state.lastSettled = lastSettled;
+  }
+
+  /** The log begins at `first`: what lay before it was dropped, and nobody has said so. */
+  truncate(first: Offset, effects: Effect[]): void {
+    this.countDropped(this.lose(offset(this.order.floor + 1), offset(first - 1), effects));
+  }
+
+  private countDropped(count: number): void {
+    this.dropped += count;
+    this.state.tally.dropped += count;
   }
 
   /**
    * What is not in flight of `first..last` can never be read again; whoever is there is told.
    * @param matchingAhead how many of those from `next` on are for this subscriber, if that is known
+   * @returns how many are lost, as far as that is known
    */
-  lose(first: Offset, last: Offset, effects: Effect[], matchingAhead?: number): void {
+  lose(first: Offset, last: Offset, effects: Effect[], matchingAhead?: number): number {
     const { state } = this;
-    if (last < first) return;
+    if (last < first) return 0;
     const dropped = this.order.drop(first, last);
     const ahead = offset(Math.max(first, state.next));
     const aheadCount = ahead > last ? 0 : (matchingAhead ?? (state.filters.current.takesEverything ? last - ahead + 1 : undefined));
@@ -62,7 +79,7 @@ export class Losses {
       state.next = offset(last + 1);
       state.change();
     }
-    if (dropped.first === undefined && aheadCount === 0) return;
+    if (dropped.first === undefined && aheadCount === 0) return 0;
     state.change();
     const from = dropped.first ?? ahead;
     const matchingCount = Math.max(0, Math.min(dropped.count + (aheadCount ?? 0) - doneCount, last - from + 1));
@@ -73,5 +90,6 @@ export class Losses {
       this.untoldGap = before === undefined ? gap : { first: before.first, last, matchingCount: before.matchingCount + gap.matchingCount };
     }
     for (const { id: session } of told) effects.push({ type: "gap", session, ...gap });
+    return matchingCount;
   }
 }

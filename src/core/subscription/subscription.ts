@@ -137,6 +137,7 @@ export class Subscription {
       waitingRetry: this.order.waitingRetryCount,
       blockedLanes: this.order.blocked?.count ?? 0,
       pause: state.pause,
+      dropped: this.losses.droppedCount,
     };
   }
 
@@ -196,7 +197,7 @@ export class Subscription {
         return;
       case "log_truncated":
         state.loading = undefined;
-        this.losses.lose(offset(this.order.floor + 1), offset(fact.first - 1), effects);
+        this.losses.truncate(fact.first, effects);
         return;
       case "chunk_corrupt":
         state.loading = undefined;

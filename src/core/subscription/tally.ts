@@ -27,6 +27,9 @@ export class SubscriptionTally {
   /** Given up for good and on their way to the dead letters. */
   readonly deadLettered: Record<DeadLetter["reason"], number> = { REJECTED: 0, MAX_ATTEMPTS: 0, MAX_DELIVERIES: 0 };
 
+  /** Purged, or dropped by a bound of retention, before they were settled or in flight. */
+  dropped = 0;
+
   /** Adds what the effects of a step do. */
   count(effects: readonly Effect[]): void {
     for (const effect of effects) {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { NewMessage } from "../../../generated/tidemark/v1/message.js";
-import { Queue, Retention } from "../../../generated/tidemark/v1/queue.js";
+import { Queue } from "../../../generated/tidemark/v1/queue.js";
 import { OnExpiry, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
@@ -24,7 +24,6 @@ function creating(part: Partial<Queue>): () => void {
 /** One request for each field that the table names, with nothing else in it that is not served. */
 const SETTING: Readonly<Record<string, () => void>> = {
   "NewMessage.ttl": publishing({ ttl: SECOND }),
-  "Queue.retention": creating({ retention: Retention.fromPartial({ maxMessages: 1n }) }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
 
