@@ -2,6 +2,8 @@ import { expect } from "chai";
 import { offset } from "../../src/core/units.js";
 import type { Engine } from "../../src/ports/engine.js";
 import { LogCorrupt, LogOutOfRange } from "../../src/ports/log.js";
+import { chunkAfter } from "../support/chunks.js";
+import { newMessage } from "../support/messages.js";
 import { EVERYTHING, failure, fill, NO_BODIES, runs } from "./engine-bench.js";
 import type { EngineBench } from "./engine-bench.js";
 
@@ -66,6 +68,28 @@ export function describeTrim(engine: () => Engine, restart: () => Promise<Engine
     await trimmed;
     expect(log.head()).to.include({ first: 691, next: 706, messages: 15 });
     expect(runs((await log.headers(offset(1), 2)).slice(0, 1))).to.equal("691-691");
+  });
+
+  it("frees large chunks and small ones side by side, and never a header before its body", async () => {
+    const log = await engine().openLog("q");
+    const large = newMessage({ payload: Buffer.alloc(200_000, 1) });
+    for (let i = 0; i < 50; i++) {
+      for (const messages of [[large], [newMessage({})]]) {
+        const { next } = log.head();
+        await log.append([chunkAfter(log.head(), messages)], next);
+      }
+    }
+    const trimmed = log.trim(offset(90), offset(90));
+    let seen = 0;
+    for (let over = false; !over; ) {
+      over = await Promise.race([trimmed.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
+      const { first } = log.head();
+      expect(await log.read(first, { ...EVERYTHING, maxMessages: 1 }), `at ${first}`).to.have.length(1);
+      if (++seen > 100_000) throw new Error("the trim does not end");
+    }
+    expect(log.head()).to.include({ first: 91, messages: 10 });
+    const [kept] = await log.read(offset(91), EVERYTHING);
+    expect(kept?.body).to.have.length(chunkAfter({ next: offset(91), cumulativeMessages: 90, cumulativeBytes: 0 }, [large]).chunk.body.length);
   });
 
   it("remembers after a restart what was trimmed", async () => {

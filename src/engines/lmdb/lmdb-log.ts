@@ -13,6 +13,14 @@ import { stillStored, storedExtent } from "./stored-extent.js";
 
 /** Chunks that one transaction of a trim lets go of: below 5 ms of removing on a slow machine. */
 const TRIM_CHUNKS = 128;
+/** Bytes of bodies likewise: each page of them is written into the list of those that are free. */
+const TRIM_BYTES = 4 * 1024 * 1024;
+
+/** Where the chunks of a slice begin, and the offset behind the last. */
+interface TrimSlice {
+  readonly firsts: readonly Offset[];
+  readonly end: Offset;
+}
 
 /**
  * One queue's chunks in the store. Appends are numbered against `stagedNext`, which knows what the transaction in progress
@@ -98,8 +106,9 @@ export class LmdbLog implements Log {
 
   async trim(bodiesThrough: Offset, headersThrough: Offset): Promise<Head> {
     for (;;) {
-      const bodies = this.trimmable(this.current.first, bodiesThrough);
-      const headers = this.trimmable(offset(0), offset(Math.min(bodiesThrough, headersThrough)));
+      const bodies = this.withinSlice(this.trimmable(this.current.first, bodiesThrough));
+      // Never a header whose body stays, of which fewer may go at once.
+      const headers = this.trimmable(offset(0), offset(Math.min(bodies.end - 1, headersThrough)));
       // The newest header says which offset comes next.
       const newest = this.records.lastFirstBefore(this.current.next);
       const headerFirsts = headers.firsts.filter((first) => first !== newest);
@@ -114,7 +123,7 @@ export class LmdbLog implements Log {
   }
 
   /** Chunks from `from` on that lie wholly at or below `through`, at most a slice of them, and the offset behind the last. */
-  private trimmable(from: Offset, through: Offset): { readonly firsts: readonly Offset[]; readonly end: Offset } {
+  private trimmable(from: Offset, through: Offset): TrimSlice {
     const begins = this.records.firsts(from, TRIM_CHUNKS + 1).filter((first) => first < this.current.next);
     const firsts: Offset[] = [];
     let end = from;
@@ -125,6 +134,22 @@ export class LmdbLog implements Log {
       end = behind;
     }
     return { firsts, end };
+  }
+
+  /** As many of the first chunks as a slice may free the bodies of, at least one. A header that cannot be read ends it. */
+  private withinSlice({ firsts, end }: TrimSlice): TrimSlice {
+    const [oldest] = firsts;
+    const header = oldest === undefined ? undefined : this.records.header(oldest)?.chunk;
+    const before = (header?.cumulativeBytes ?? 0) - (header?.ends[header.count - 1] ?? 0);
+    let fits = 1;
+    let tooMany = firsts.length + 1;
+    while (tooMany - fits > 1) {
+      const middle = (fits + tooMany) >>> 1;
+      const through = this.records.header(firsts[middle - 1] as Offset)?.chunk.cumulativeBytes ?? Infinity;
+      if (header !== undefined && through - before <= TRIM_BYTES) fits = middle;
+      else tooMany = middle;
+    }
+    return { firsts: firsts.slice(0, fits), end: firsts[fits] ?? end };
   }
 
   private remove(bodies: readonly Offset[], headers: readonly Offset[], firstLeft: Offset): Promise<void> {
