@@ -21,7 +21,7 @@ interface SettingFlag {
 
 const INHERIT = "inherit";
 /** What subscribers do not have. */
-const ONLY_QUEUES: ReadonlySet<SettingName> = new Set<SettingName>(["dedupWindowMs", "dedupIdsMax"]);
+const ONLY_QUEUES: ReadonlySet<SettingName> = new Set<SettingName>(["dedupWindowMs", "dedupIdsMax", "retention", "maxAgeMs", "maxBytes", "maxMessages", "whenFull"]);
 
 /** Whose settings a command takes. */
 export type SettingsOf = "queue" | "subscriber";
@@ -44,6 +44,11 @@ const FLAGS: readonly SettingFlag[] = [
   { setting: "expireAfterMs", flags: "--expire-after <time>", about: "delete a subscriber without a client after this long, from 1s; 0s: never (server: 0s)", value: time, label: "expire after", text: expiryText },
   { setting: "dedupWindowMs", flags: "--dedup-window <time>", about: "how long message ids are remembered, 0s to 24h (server: 2m)", value: time, label: "dedup window", text: durationText },
   { setting: "dedupIdsMax", flags: "--dedup-ids <count>", about: "how many message ids are remembered, to 10000000 (server: 1000000)", value: positiveInteger, label: "dedup ids", text: countText },
+  { setting: "retention", flags: "--retention <mode>", about: "what releases a message: until-acked, every subscriber; log, nothing but the bounds (default: until-acked)", value: ["until-acked", "log"], label: "retention", text: String },
+  { setting: "maxAgeMs", flags: "--max-age <time>", about: "drop messages older than this, 1s to 3650d (default: no bound)", value: time, label: "max age", text: durationText },
+  { setting: "maxBytes", flags: "--max-bytes <bytes>", about: "how much the messages may take (default: no bound)", value: positiveInteger, label: "max bytes", text: bytesText },
+  { setting: "maxMessages", flags: "--max-messages <count>", about: "how many messages there may be (default: no bound)", value: positiveInteger, label: "max messages", text: countText },
+  { setting: "whenFull", flags: "--when-full <rule>", about: "what gives way at max-bytes or max-messages (default: drop-oldest of a log, reject-new otherwise)", value: ["drop-oldest", "reject-new"], label: "when full", text: String },
 ];
 
 /** Gives a command the settings of a queue or a subscriber as flags, for one that is new. */

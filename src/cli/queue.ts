@@ -25,6 +25,7 @@ Examples:
   tidemark queue create orders
   tidemark queue create payments --ordered --on-poison block-lane --max-attempts 5
   tidemark queue create mails --ack-timeout 2m --backoff-min 1s --backoff-max 10m
+  tidemark queue create audit --retention log --max-age 30d     messages stay for 30 days, whatever is acked
 
 A setting that is left out comes from the server.`;
 
@@ -33,6 +34,7 @@ Examples:
   tidemark queue update orders --ack-timeout 30s --max-attempts 5
   tidemark queue update payments --on-poison dead-letter        move what blocks lanes to the dead letters
   tidemark queue update orders --ack-timeout inherit            back to what the server has
+  tidemark queue update orders --max-messages 100000            refuse to take more than are worked off
 
 Each setting takes "inherit". Subscribers have a change at once; leases and windows of open streams stay as they are.`;
 

@@ -26,6 +26,7 @@ export function subscriberJson(subscriber: SubscriberInfo): object {
     dead_letter_count: subscriber.deadLetterCount,
     client_count: subscriber.clientCount,
     blocked_lane_count: subscriber.blockedLaneCount,
+    dropped_count: subscriber.droppedCount,
     paused: subscriber.paused,
     ...(subscriber.resumeTime !== undefined && { resume_time: subscriber.resumeTime.toISOString() }),
     ...(subscriber.oldestUnsettledTime !== undefined && { oldest_unsettled_time: subscriber.oldestUnsettledTime.toISOString() }),

@@ -92,6 +92,7 @@ async function showSubscriber(output: Output, subscriber: SubscriberInfo): Promi
     ["retrying", countText(subscriber.waitingRetryCount)],
     ["dead letters", countText(subscriber.deadLetterCount)],
     ["blocked lanes", countText(subscriber.blockedLaneCount)],
+    ["dropped", countText(subscriber.droppedCount)],
     ["clients", clientsText(subscriber)],
     ...(subscriber.paused ? [["paused", subscriber.resumeTime === undefined ? "until it is resumed" : `until ${timeText(subscriber.resumeTime)}`] as [string, string]] : []),
     ...settingDetails(subscriber.effectiveSettings),

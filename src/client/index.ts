@@ -12,6 +12,7 @@ export type { Published } from "./publish-frame.js";
 export type { QueueInfo } from "./queue-info.js";
 export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
 export type { ScheduledInfo, ScheduledOptions } from "./scheduled-info.js";
+export type { RetentionMode, RetentionSettings, WhenFull } from "./retention-settings.js";
 export type { ServerInfo } from "./server-info.js";
 export type { StoredMessage } from "./stored-message.js";
 export type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";

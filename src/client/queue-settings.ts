@@ -1,5 +1,6 @@
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { OnPoison as WireOnPoison, SubscriberSettings as WireSettings } from "../../generated/tidemark/v1/settings.js";
+import { RETENTION_MODES, settingsOfRetention, WHEN_FULLS, wireRetention, type RetentionSettings } from "./retention-settings.js";
 import { safeNumber } from "./safe-number.js";
 import { TidemarkError } from "./tidemark-error.js";
 import { durationFromMs, durationToMs } from "./wire-time.js";
@@ -38,7 +39,7 @@ export interface SubscriberSettings {
 }
 
 /** What a queue may set: for itself, and for its subscribers to inherit. What is left out comes from the server. */
-export interface QueueSettings extends SubscriberSettings {
+export interface QueueSettings extends SubscriberSettings, RetentionSettings {
   /** How long a message id is remembered, up to 24 h. 0: not at all. Default: 2 min. */
   readonly dedupWindowMs?: number;
   /** How many message ids are remembered, 1 to 10,000,000. Default: 1,000,000. */
@@ -65,6 +66,11 @@ const PATHS: Readonly<Record<SettingName, string>> = {
   expireAfterMs: "subscriber_defaults.expire_after",
   dedupWindowMs: "dedup_window",
   dedupIdsMax: "dedup_ids_max",
+  retention: "retention.mode",
+  maxAgeMs: "retention.max_age",
+  maxBytes: "retention.max_bytes",
+  maxMessages: "retention.max_messages",
+  whenFull: "retention.when_full",
 };
 const NAMES = Object.keys(PATHS) as readonly SettingName[];
 const U32_MAX = 0xffff_ffff;
@@ -77,13 +83,17 @@ const KINDS = {
   factor: { allowed: "a number above 0", fits: (value: number) => value > 0 },
 } as const;
 
-const KIND_OF: Readonly<Record<Exclude<SettingName, "onPoison">, keyof typeof KINDS>> = {
-  ...{ ackTimeoutMs: "time", backoffMinMs: "time", backoffMaxMs: "time", dedupWindowMs: "time", expireAfterMs: "time" },
+/** Settings that are one of some words. */
+type RuleName = "onPoison" | "retention" | "whenFull";
+
+const KIND_OF: Readonly<Record<Exclude<SettingName, RuleName>, keyof typeof KINDS>> = {
+  ...{ ackTimeoutMs: "time", backoffMinMs: "time", backoffMaxMs: "time", dedupWindowMs: "time", expireAfterMs: "time", maxAgeMs: "time" },
   ...{ maxAttempts: "count", maxDeliveries: "count", maxUnsettled: "count", windowMessages: "count" },
-  ...{ windowBytes: "large", dedupIdsMax: "large", backoffFactor: "factor" },
+  ...{ windowBytes: "large", dedupIdsMax: "large", maxBytes: "large", maxMessages: "large", backoffFactor: "factor" },
 };
 
 const ON_POISONS: Readonly<Record<string, WireOnPoison>> = { DEAD_LETTER: WireOnPoison.DEAD_LETTER, BLOCK_LANE: WireOnPoison.BLOCK_LANE };
+const RULES: Readonly<Record<RuleName, Readonly<Record<string, unknown>>>> = { onPoison: ON_POISONS, retention: RETENTION_MODES, whenFull: WHEN_FULLS };
 
 /** A queue to make. Throws INVALID_FIELD for a setting that cannot be sent. */
 export function newQueue(name: string, ordered: boolean, settings: QueueSettings): Queue {
@@ -97,9 +107,10 @@ export function queueUpdate(name: string, queueId: string, changes: QueueChanges
 }
 
 /** What an answer says that a queue sets. */
-export function settingsOfQueue({ dedupWindow, dedupIdsMax, subscriberDefaults }: Queue): QueueSettings {
+export function settingsOfQueue({ dedupWindow, dedupIdsMax, subscriberDefaults, retention }: Queue): QueueSettings {
   return {
     ...settingsOfSubscriber(subscriberDefaults),
+    ...settingsOfRetention(retention),
     ...(dedupWindow !== undefined && { dedupWindowMs: durationToMs(dedupWindow) }),
     ...(dedupIdsMax !== 0n && { dedupIdsMax: safeNumber(dedupIdsMax, "dedup_ids_max") }),
   };
@@ -139,7 +150,8 @@ export function changedSettings(changes: QueueChanges): { readonly kept: QueueSe
 function queueWith(settings: QueueSettings): Queue {
   checkSettings(settings);
   const { dedupWindowMs, dedupIdsMax = 0 } = settings;
-  return { ...Queue.create(), dedupWindow: optionalDuration(dedupWindowMs), dedupIdsMax: BigInt(dedupIdsMax), subscriberDefaults: wireSettings(settings) };
+  const retention = isAnySet(settings, (path) => path.startsWith("retention.")) ? wireRetention(settings) : undefined;
+  return { ...Queue.create(), retention, dedupWindow: optionalDuration(dedupWindowMs), dedupIdsMax: BigInt(dedupIdsMax), subscriberDefaults: wireSettings(settings) };
 }
 
 /** Settings of subscribers. Nothing at all where nothing is set: a broker that knows no settings makes queues all the same. */
@@ -164,8 +176,9 @@ function isAnySet(settings: QueueSettings, isMeant: (path: string) => boolean): 
 
 function checkSetting(field: SettingName, value: unknown): void {
   if (value === undefined) return;
-  if (field === "onPoison") {
-    if (typeof value !== "string" || !Object.hasOwn(ON_POISONS, value)) throw invalid(field, value, Object.keys(ON_POISONS).join(" or "));
+  if (field === "onPoison" || field === "retention" || field === "whenFull") {
+    const rules = RULES[field];
+    if (typeof value !== "string" || !Object.hasOwn(rules, value)) throw invalid(field, value, Object.keys(rules).join(" or "));
     return;
   }
   const { allowed, fits } = KINDS[KIND_OF[field]];

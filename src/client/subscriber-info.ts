@@ -24,6 +24,8 @@ export interface SubscriberInfo {
   readonly clientCount: number;
   /** Lanes that stand still behind a message that needs a decision; 0 where poison becomes a dead letter. */
   readonly blockedLaneCount: number;
+  /** Messages that a purge or retention dropped before it had them in hand or settled, ever. */
+  readonly droppedCount: number;
   /** What it sets itself. */
   readonly settings: SubscriberSettings;
   /** Nothing is delivered, until `resumeTime` or until somebody ends it. */
@@ -53,6 +55,7 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     deadLetterCount: safeNumber(subscriber.deadLetterCount, "dead_letter_count"),
     clientCount: subscriber.clientCount,
     blockedLaneCount: safeNumber(subscriber.blockedLaneCount, "blocked_lane_count"),
+    droppedCount: safeNumber(subscriber.droppedCount, "dropped_count"),
     settings: settingsOfSubscriber(subscriber.settings),
     paused: subscriber.paused,
     resumeTime: optionalDate(subscriber.resumeTime),

@@ -67,8 +67,21 @@ describe("the commands that look after a broker", function () {
     });
     expect(inherited).to.equal(120_000);
     expect(await rows("subscriber", "list", "payments")).to.deep.equal([billing]);
-    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--expire-after", "--dedup-window", "--dedup-ids"];
+    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--expire-after", "--dedup-window", "--dedup-ids", "--retention", "--max-age", "--max-bytes", "--max-messages", "--when-full"];
     expect((await rows("queue", "update", "payments", ...all.flatMap((flag) => [flag, "inherit"])))[0]?.settings).to.deep.equal({});
+  });
+
+  it("makes a queue that is a log, bounds it, and shows what a subscriber lost", async () => {
+    const [made] = await rows("queue", "create", "audit", "--retention", "log", "--max-age", "7d");
+    expect(made?.settings).to.deep.equal({ retention: "LOG", max_age_ms: 7 * 86_400_000 });
+    await rows("subscriber", "create", "audit", "reader");
+    for (let i = 0; i < 5; i++) await rows("publish", "audit", "login", "x");
+    const [bounded] = await rows("queue", "update", "audit", "--max-messages", "2", "--max-age", "inherit");
+    expect(bounded?.settings).to.deep.equal({ retention: "LOG", max_messages: 2, when_full: "DROP_OLDEST" });
+    await until("the oldest are gone", 10_000, async () => (await rows("queue", "show", "audit"))[0]?.first_offset === 4);
+    expect((await rows("subscriber", "show", "audit", "reader"))[0]).to.include({ dropped_count: 3, backlog_count: 2 });
+    await rows("queue", "update", "audit", "--when-full", "reject-new");
+    expect((await tidemark("publish", "audit", "login", "x")).err).to.match(/queue audit has 2 messages, its max_messages is 2.*\(LOG_FULL\)\n$/);
   });
 
   it("says which setting cannot be, and what could", async () => {

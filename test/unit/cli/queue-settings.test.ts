@@ -26,6 +26,13 @@ const CASES: readonly (readonly [flag: string, text: string, setting: string, va
   ["--expire-after", "30d", "expireAfterMs", 30 * 86_400_000],
   ["--dedup-window", "500ms", "dedupWindowMs", 500],
   ["--dedup-ids", "1000", "dedupIdsMax", 1_000],
+  ["--retention", "log", "retention", "LOG"],
+  ["--retention", "until-acked", "retention", "UNTIL_ACKED"],
+  ["--max-age", "7d", "maxAgeMs", 7 * 86_400_000],
+  ["--max-bytes", "70000", "maxBytes", 70_000],
+  ["--max-messages", "9", "maxMessages", 9],
+  ["--when-full", "drop-oldest", "whenFull", "DROP_OLDEST"],
+  ["--when-full", "reject-new", "whenFull", "REJECT_NEW"],
 ];
 
 describe("the flags for the settings of a queue", () => {
