@@ -1,4 +1,5 @@
-import { Retention, RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
+import type { Retention} from "../../generated/tidemark/v1/queue.js";
+import { RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
 import { safeNumber } from "./safe-number.js";
 import { durationFromMs, durationToMs } from "./wire-time.js";
 
