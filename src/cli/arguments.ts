@@ -61,3 +61,14 @@ export function headerPair(text: string, previous: Readonly<Record<string, strin
   if (equals < 1) throw new InvalidArgumentError("It must be name=value.");
   return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
+
+/** `3,10-20` as runs of offsets. */
+export function offsetRuns(text: string): { readonly first: number; readonly last: number }[] {
+  return text.split(",").map((run) => {
+    const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(run.trim()) ?? [];
+    const first = Number(from);
+    const last = Number(to);
+    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 1 || last < first) throw new InvalidArgumentError("It must be offsets and runs of them, from 1: 3,10-20.");
+    return { first, last };
+  });
+}

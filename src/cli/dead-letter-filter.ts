@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { DeadLetterFilter, DeadLetterReason } from "../client/index.js";
+import { offsetRuns } from "./arguments.js";
 import { timePoint } from "./time-point.js";
 
 const REASONS: Readonly<Record<string, DeadLetterReason>> = { rejected: "REJECTED", "max-attempts": "MAX_ATTEMPTS", "max-deliveries": "MAX_DELIVERIES", expired: "EXPIRED" };
@@ -32,15 +33,4 @@ export function letterFilter({ event, reason, offsets, since, until }: LetterFla
     ...(since !== undefined && { afterTime: since }),
     ...(until !== undefined && { beforeTime: until }),
   };
-}
-
-/** `3,10-20` as runs of offsets. */
-function offsetRuns(text: string): DeadLetterFilter["offsets"] {
-  return text.split(",").map((run) => {
-    const [, from, to = from] = /^(\d+)(?:-(\d+))?$/.exec(run.trim()) ?? [];
-    const first = Number(from);
-    const last = Number(to);
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 1 || last < first) throw new InvalidArgumentError("It must be offsets and runs of them, from 1: 3,10-20.");
-    return { first, last };
-  });
 }

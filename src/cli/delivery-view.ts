@@ -2,16 +2,21 @@ import type { Delivery } from "../client/index.js";
 import { messageFields, MessageView } from "./message-view.js";
 import { type Paint, printableLine } from "./terminal.js";
 
-/** A delivery as one line of JSON for programs: the message, and how it came. */
+/** A delivery as one line of JSON for programs. */
 export function deliveryJson(queue: string, delivery: Delivery): string {
+  return JSON.stringify(deliveryFields(queue, delivery));
+}
+
+/** The fields of a delivery for programs: the message, and how it came. */
+export function deliveryFields(queue: string, delivery: Delivery): object {
   const { lastReason } = delivery;
-  return JSON.stringify({
+  return {
     ...messageFields(queue, delivery),
     attempt: delivery.attempt,
     delivery_count: delivery.deliveryCount,
     cause: delivery.cause,
     ...(lastReason !== "" && { last_reason: lastReason }),
-  });
+  };
 }
 
 /** Deliveries for people: messages, and the story of those that come again. */

@@ -1,12 +1,17 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
+import type { PullResponse } from "../../generated/tidemark/v1/pull.js";
 import { Admin } from "./admin.js";
 import { Connection } from "./connection.js";
 import type { OutgoingMessage } from "./outgoing-message.js";
 import type { Published } from "./publish-frame.js";
 import { Publisher } from "./publisher.js";
+import { type PullOptions, pullRequest } from "./pull-options.js";
+import { Pulled } from "./pulled.js";
+import { type SettledVerdicts, settleVerdicts, type Verdicts } from "./settle-call.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
 import { clientClosed } from "./tidemark-error.js";
+import { cancelledBy, unaryCall } from "./unary-call.js";
 import { type BatchOptions, publishBatch, type PublishedBatch } from "./unary-publish.js";
 
 /** How to connect. */
@@ -94,7 +99,31 @@ export class TidemarkClient {
     return subscription;
   }
 
-  /** Closes all subscriptions and watches, waits for what was published, then disconnects. Takes 10 s at most. Safe to call again. */
+  /**
+   * Leases messages without staying connected: for jobs that come and go. Settle its deliveries, then wait for `settled()`.
+   *
+   *     const pulled = await client.pull("orders", { subscriber: "nightly", waitMs: 10_000 });
+   *     for (const delivery of pulled.deliveries) {
+   *       await handle(delivery.payload);
+   *       delivery.ack();
+   *     }
+   *     await pulled.settled();
+   */
+  async pull(queue: string, options: PullOptions): Promise<Pulled> {
+    if (this.closed) throw clientClosed();
+    const request = pullRequest(queue, this.options.clientId ?? "", options);
+    const leaving = options.signal === undefined ? this.closing.signal : AbortSignal.any([this.closing.signal, options.signal]);
+    const response = await unaryCall<PullResponse>(this.connection, this.patienceMs, (callback) => cancelledBy(leaving, this.connection.broker.pull(request, callback)));
+    return new Pulled(this.connection, this.patienceMs, response);
+  }
+
+  /** Gives verdicts on what any session holds, that of a pull or of a stream, and waits until they are durable. Repeating it is safe. */
+  async settle(sessionId: string, verdicts: Verdicts): Promise<SettledVerdicts> {
+    if (this.closed) throw clientClosed();
+    return settleVerdicts(this.connection, this.patienceMs, sessionId, verdicts);
+  }
+
+  /** Closes all subscriptions and watches, cancels pulls that wait, waits for what was published, then disconnects. Takes 10 s at most. Safe to call again. */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closing.abort();

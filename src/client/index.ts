@@ -9,11 +9,14 @@ export type { MessageExplanation, SubscriberExplanation, WindowUse } from "./exp
 export type { OutgoingMessage } from "./outgoing-message.js";
 export type { PeekFrom, PeekOptions } from "./peek.js";
 export type { Published } from "./publish-frame.js";
+export type { PullOptions } from "./pull-options.js";
+export type { Pulled } from "./pulled.js";
 export type { QueueInfo } from "./queue-info.js";
 export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
 export type { ScheduledInfo, ScheduledOptions } from "./scheduled-info.js";
 export type { RetentionMode, RetentionSettings, WhenFull } from "./retention-settings.js";
 export type { ServerInfo } from "./server-info.js";
+export type { DeliveryRun, SettledVerdicts, Verdicts } from "./settle-call.js";
 export type { StoredMessage } from "./stored-message.js";
 export type { SubscribeOptions, SubscriptionEvent } from "./subscribe-options.js";
 export type { SubscriberChanges, SubscriberOptions } from "./subscriber-control.js";

@@ -21,3 +21,18 @@ export async function unaryCall<Response>(
     });
   });
 }
+
+/** Cancels a call when the signal aborts, or has. */
+export function cancelledBy(signal: AbortSignal, call: ClientUnaryCall): ClientUnaryCall {
+  const cancel = (): void => {
+    call.cancel();
+  };
+  if (signal.aborted) cancel();
+  else {
+    signal.addEventListener("abort", cancel, { once: true });
+    call.once("status", () => {
+      signal.removeEventListener("abort", cancel);
+    });
+  }
+  return call;
+}

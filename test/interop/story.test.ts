@@ -166,6 +166,29 @@ for (const client of [grpcurl, bufCurl, python] as readonly ForeignClient[]) {
       expect((await depot.finish()).filter((response) => "deliveries" in response)).to.deep.equal([]);
     });
 
+    it("works without a stream: pulls, settles, and goes on after a kill", async () => {
+      const pull = async (more: object = {}) => {
+        const pulled = await ask(`${BROKER}/Pull`, { queue: "jobs", subscriber: "nightly", ...more });
+        const { batches = [], opened } = pulled as { readonly batches?: readonly { readonly attempt: number; readonly messages: readonly { readonly offset: string; readonly payload: string }[] }[]; readonly opened: { readonly sessionId: string } };
+        const texts = batches.flatMap(({ attempt, messages }) => messages.map(({ offset, payload }) => `${offset} ${Buffer.from(payload, "base64").toString()} ${attempt}`));
+        return { texts, sessionId: opened.sessionId };
+      };
+      const settle = (sessionId: string, verdicts: object) => ask(`${BROKER}/Settle`, { sessionId, settle: verdicts });
+      await ask(`${BROKER}/PublishBatch`, { queue: "jobs", messages: ["a", "b", "c"].map((text) => ({ event: "job.made", text })) });
+
+      const first = await pull({ maxMessages: 2 });
+      expect(first.texts).to.deep.equal(["1 a 1", "2 b 1"]);
+      const { result } = await settle(first.sessionId, { acks: [{ first: "1" }, { first: "9" }], retries: [{ range: { first: "2" }, delay: "0s", reason: "busy" }] });
+      expect(result).to.deep.include({ committedOffset: "1", failures: [{ range: { first: "9", last: "9" }, code: "SETTLE_FAILURE_CODE_NOT_HELD" }] });
+
+      await server.kill();
+      server = await ServerProcess.start({ dataDir: dataDir.path });
+      const rest = await pull({ wait: "5s" });
+      expect(rest.texts).to.deep.equal(["2 b 2", "3 c 1"]);
+      expect((await settle(rest.sessionId, { acks: [{ first: "2", last: "3" }] }))["result"]).to.include({ committedOffset: "3" });
+      expect((await pull({ sessionId: rest.sessionId })).texts).to.deep.equal([]);
+    });
+
     it("hears why a call was refused", async () => {
       const call = start(`${BROKER}/Publish`);
       call.send({ queue: "orders", message: { event: "not an event" } });
