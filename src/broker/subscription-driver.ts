@@ -147,7 +147,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
 
   /** A session of an exclusive subscription would have to stand by. */
   get isTaken(): boolean {
-    return [...this.sessions.keys()].some((id) => !this.machine.standsBy(id));
+    return this.machine.isTaken;
   }
 
   /** How far verdicts and claims have settled messages, durably or not. */

@@ -58,6 +58,8 @@ export class SubscriptionHarness {
   readonly deadLetters: DeadLetter[] = [];
   /** Sessions whose clients were told that they are open. */
   readonly started = new Set<string>();
+  /** Sessions that ended by themselves. */
+  readonly finished = new Set<string>();
   /** Dead letters that share their commit with a cursor that is not durable yet. */
   private copied: DeadLetter[] = [];
   private readonly chunks: Chunk[] = [];
@@ -120,6 +122,7 @@ export class SubscriptionHarness {
 
   open(session: string, settings: Partial<SessionSettings> = {}, claims: Partial<Claims> = {}): void {
     this.started.delete(session);
+    this.finished.delete(session);
     this.step({
       type: "session_opened",
       session,
@@ -148,6 +151,7 @@ export class SubscriptionHarness {
   }
 
   end(session: string, graceful = false): void {
+    this.started.delete(session);
     this.step({ type: "session_ended", session, graceful });
   }
 
@@ -262,6 +266,8 @@ export class SubscriptionHarness {
         facts.push({ type: "session_started", session: effect.session });
         return;
       case "finish_session":
+        this.finished.add(effect.session);
+        this.started.delete(effect.session);
         facts.push({ type: "session_ended", session: effect.session, graceful: true });
         return;
       case "confirm":

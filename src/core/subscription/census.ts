@@ -33,7 +33,7 @@ export interface Census extends Whereabouts {
 /** Says where every unsettled message is. */
 export function takeCensus(state: SubscriptionState, order: DeliveryOrder): Census {
   const held = new Map<SessionId, OffsetRun[]>();
-  for (const session of state.sessions.values()) {
+  for (const session of state.holders()) {
     const runs: OffsetRun[] = [];
     for (const batch of session.held.values()) {
       batch.visit(batch.all, (first, last, fate) => {

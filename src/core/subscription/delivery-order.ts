@@ -46,6 +46,8 @@ export interface LaneView {
  * A call that names a stretch of offsets says what became of messages whose lease has just ended.
  */
 export interface DeliveryOrder {
+  /** What an ended session holds goes back from its newest batch on: nothing may follow the first of a lane before that is back. */
+  readonly newestGoesBackFirst: boolean;
   /** Everything up to it is settled or filtered out, though perhaps not durably. */
   readonly floor: Offset;
   /** Matching messages below `next` that are not settled. */
@@ -81,7 +83,7 @@ export interface DeliveryOrder {
   drop(first: Offset, last: Offset): Dropped;
   /** A session may take more, or other, than before. */
   sessionChanged(session: SessionState): void;
-  /** A session is over; its leases have ended. */
+  /** A session is over and has given back what it held. */
   sessionEnded(session: SessionState): void;
   /** True when nothing up to `through` is left to hand out. */
   handedOutThrough(through: Offset): boolean;

@@ -53,6 +53,14 @@ function standingOf(state: SubscriptionState, order: DeliveryOrder, at: Offset, 
       return { reason: "IN_FLIGHT", ...countsOf(batch.facts), holder: holderOf(session, batch, batch.deadlineAt(positions.first), now) };
     }
   }
+  for (const session of state.leaving) {
+    for (const batch of session.held.values()) {
+      const positions = batch.positions(at, at);
+      if (positions === undefined || batch.fateAt(positions.first) !== FATE.HELD) continue;
+      // It is about to be free; under AUTO it counts as taken.
+      return session.isAuto ? undefined : held(state, order, batch.facts);
+    }
+  }
   const burial = state.burials.get(at)?.deadLetter;
   if (burial !== undefined) return { reason: "DEAD_LETTERED", attempt: burial.attempts, deliveryCount: burial.deliveries, lastReason: burial.detail };
   const place = order.placeOf(at, lane);

@@ -26,6 +26,7 @@ import type { SubscriptionState } from "./subscription-state.js";
  * lane are recalled. Under BLOCK_LANE poison stays first in its lane until somebody decides.
  */
 export class InLanes implements DeliveryOrder {
+  readonly newestGoesBackFirst = true;
   readonly blocked = new BlockedLanes((lane, at, how) => {
     this.keepReturn(at, how);
     this.handingOut.mayResume(lane);
@@ -189,10 +190,12 @@ export class InLanes implements DeliveryOrder {
     this.handingOut.sessionChanged(session);
   }
 
-  /** What was acked behind an unsettled message comes again: its verdict was never confirmed. */
+  /** What was acked behind a burial comes again, since its verdict was never confirmed; the rest went back with what was before it. */
   sessionEnded(session: SessionState): void {
-    for (const lane of [...this.lanes.values()]) {
-      const index = lane.entries.findIndex((entry) => entry.session === session && entry.status === "concluded");
+    for (const at of this.state.burials.keys()) {
+      const lane = this.lanes.holder(at);
+      if (lane?.entries[0]?.session !== session) continue;
+      const index = lane.entries.findIndex(({ status }) => status === "concluded");
       if (index > -1) this.takeBackFrom(lane, index);
     }
   }

@@ -77,7 +77,8 @@ export class LaneHandOut {
   /** Messages of this lane came back: it goes on further up than it was. */
   goesBack(lane: Lane): void {
     this.roomWaits.set(lane, undefined);
-    if (this.blocked.stops(lane)) this.candidates.delete(lane);
+    // What an ended session holds before it comes back too, and names the lane again.
+    if (this.blocked.stops(lane) || lane.entries[0]?.session.isOver === true) this.candidates.delete(lane);
     else if (lane.behind > 0) this.candidates.addAgain(lane);
   }
 

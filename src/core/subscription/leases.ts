@@ -34,8 +34,15 @@ export class Leases {
   }
 
   private expireIn(session: SessionState, now: MonotonicMs, effects: Effect[]): void {
+    const { turn } = this.state;
     for (const batch of [...session.held.values()]) {
       for (const positions of batch.expired(now)) {
+        // The rest stays leased for a turn or two longer.
+        if (turn.isSpent) {
+          turn.leftOver = true;
+          return;
+        }
+        turn.spend(positions.last - positions.first + 1, 0);
         session.conclude(batch, positions, FATE.LOST, (first, last, before) => {
           if (before === FATE.HELD) this.verdicts.loseLease(session, batch, first, last, "TIMEOUT", effects);
         });

@@ -38,7 +38,7 @@ export class Losses {
     const first = offset(this.order.floor + 1);
     if (first > through) return;
     const { lastSettled } = state;
-    for (const session of state.sessions.values()) {
+    for (const session of state.holders()) {
       for (const batch of [...session.held.values()]) {
         const positions = batch.positions(first, through);
         if (positions === undefined) continue;

@@ -1,6 +1,9 @@
 import { offset, type Offset } from "../units.js";
 import type { Lane } from "./lanes.js";
 
+/** More lanes than this are not looked at one by one: the sweep begins where the first of them is. */
+const EARLY_MAX = 256;
+
 /**
  * Lanes with something behind that may go on, and where in the log to look for it. Most of them wait at one place, where the
  * last sweep had to stop; only those that joined since are looked at one by one, so that a step costs what has happened and
@@ -34,7 +37,11 @@ export class ResumableLanes {
   addAgain(lane: Lane): void {
     if (this.lanes.size === 0) this.swept = lane.resumeFrom;
     this.lanes.add(lane);
-    if (lane.resumeFrom < this.swept) this.early.add(lane);
+    if (lane.resumeFrom >= this.swept) return;
+    this.early.add(lane);
+    if (this.early.size <= EARLY_MAX) return;
+    for (const { resumeFrom } of this.early) if (resumeFrom < this.swept) this.swept = resumeFrom;
+    this.early.clear();
   }
 
   delete(lane: Lane): void {

@@ -1,3 +1,4 @@
+import type { Claims } from "../session.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryOrder } from "./delivery-order.js";
 import type { Effect } from "./effects.js";
@@ -13,26 +14,46 @@ import type { SubscriptionState } from "./subscription-state.js";
  * A session has its place from `opened` on. Of an exclusive subscription one has the place of the one that works.
  */
 export class SessionPlaces {
-  /** Opened and not ready, in order. */
-  private readonly opening = new Set<SessionState>();
+  /** Opened and not ready, in order, with what their clients claim until that is settled. */
+  private readonly opening = new Map<SessionState, Claims | undefined>();
 
   constructor(
     private readonly state: SubscriptionState,
     private readonly order: DeliveryOrder,
   ) {}
 
-  /** True while a session could start if only the cursor were durable. */
+  /** A session is to start. */
   get anyOpening(): boolean {
     return this.opening.size > 0;
   }
 
-  /** Gives a session its place, and settles what its client claims. */
+  /** Somebody works, or will before anybody who comes now: those who stand by take over when the one that leaves has left. */
+  get isTaken(): boolean {
+    for (const session of this.state.sessions.values()) if (!session.standby || this.state.leaving.size > 0) return true;
+    return false;
+  }
+
+  /** Gives a session its place. */
   open({ session: id, settings, claims }: Extract<Fact, { type: "session_opened" }>): void {
-    const { state, order } = this;
+    const { state } = this;
     const session = new SessionState(id, settings, state.head);
-    if (settings.sharing === "EXCLUSIVE") for (const other of state.sessions.values()) session.standby ||= !other.standby;
+    session.standby = settings.sharing === "EXCLUSIVE" && this.isTaken;
     state.sessions.set(id, session);
-    this.opening.add(session);
+    this.opening.set(session, claims);
+  }
+
+  /** Settles what clients of sessions that open claim, once no ended session holds any of it. */
+  settleClaims(): void {
+    if (this.opening.size === 0 || this.state.leaving.size > 0) return;
+    for (const [session, claims] of this.opening) {
+      if (claims === undefined) continue;
+      this.opening.set(session, undefined);
+      this.settleClaimsOf(session, claims);
+    }
+  }
+
+  private settleClaimsOf(session: SessionState, claims: Claims): void {
+    const { state, order } = this;
     const through = session.standby ? undefined : claims.processedThrough;
     if (through !== undefined) {
       session.claimedThrough = through;
@@ -51,7 +72,8 @@ export class SessionPlaces {
   /** Says which sessions may be told that they are open: what they claimed is durable. */
   ready(effects: Effect[]): void {
     const { state } = this;
-    for (const session of this.opening) {
+    if (state.leaving.size > 0) return;
+    for (const session of this.opening.keys()) {
       // A message on its way to the dead letters ends the floor until its copy is in a commit.
       if (session.claimedThrough > this.order.floor) session.awaitsVersion = state.version + 1;
       if (session.awaitsVersion > state.durableVersion) continue;
@@ -60,9 +82,14 @@ export class SessionPlaces {
     }
   }
 
-  /** A session is gone. When nobody works any more, the oldest one that stands by does from now on; one that drains never would. */
-  left(gone: SessionState, effects: Effect[]): void {
-    this.opening.delete(gone);
+  /** A session is over, and gives back what it held. */
+  leaves(session: SessionState): void {
+    this.opening.delete(session);
+  }
+
+  /** One has. When nobody works any more, the oldest one that stands by does from now on; one that drains never would. */
+  left(effects: Effect[]): void {
+    if (this.state.leaving.size > 0) return;
     let oldest: SessionState | undefined;
     for (const session of this.state.sessions.values()) {
       if (!session.standby) return;

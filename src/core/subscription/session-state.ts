@@ -62,7 +62,7 @@ export class SessionState {
 
   /** Messages may go to it, as far as it is for others to say. */
   get works(): boolean {
-    return this.started && !this.standby;
+    return this.started && !this.standby && !this.isOver;
   }
 
   /** AUTO has no window of its own: the transport's is the limit. */
@@ -145,15 +145,6 @@ export class SessionState {
   /** Messages whose hand-out ended without a verdict that settles, and that are given up for it. */
   gaveUp(messages: number): void {
     this.countedForStop += messages;
-  }
-
-  /** Ends every lease, batch by batch, before the session itself goes. */
-  concludeAll(fate: Fate, visit: (batch: DeliveryBatch, first: Offset, last: Offset) => void): void {
-    for (const batch of [...this.held.values()]) {
-      this.conclude(batch, batch.all, fate, (first, last, before) => {
-        if (before === FATE.HELD) visit(batch, first, last);
-      });
-    }
   }
 
   /** The earliest deadline of anything held; Infinity when there is none. */

@@ -24,6 +24,8 @@ export interface Burial {
 export class SubscriptionState {
   /** Sessions in the order in which they opened. */
   readonly sessions = new Map<SessionId, SessionState>();
+  /** Sessions that are over and give back what they held. */
+  readonly leaving = new Set<SessionState>();
   readonly burials = new Map<Offset, Burial>();
   readonly confirmations = new Confirmations();
   readonly loaded = new LoadedChunks();
@@ -64,13 +66,19 @@ export class SubscriptionState {
 
   get inFlight(): number {
     let total = 0;
-    for (const session of this.sessions.values()) total += session.inFlightMessages;
+    for (const session of this.holders()) total += session.inFlightMessages;
     return total;
   }
 
   /** Notes a change that has to be stored, and says the version that holds it. */
   change(): number {
     return ++this.version;
+  }
+
+  /** Sessions that may hold messages, over or not. */
+  *holders(): Iterable<SessionState> {
+    yield* this.sessions.values();
+    yield* this.leaving;
   }
 
   /** Sessions that may be spoken to. */
@@ -113,7 +121,7 @@ export class SubscriptionState {
 
   /** Messages with a history that sessions hold or that are on their way to the dead letters. */
   *troubledElsewhere(): Iterable<{ trouble: Trouble; first: Offset; last: Offset }> {
-    for (const session of this.sessions.values()) {
+    for (const session of this.holders()) {
       for (const batch of session.held.values()) {
         if (!hasHistory(batch.facts)) continue;
         const held: { trouble: Trouble; first: Offset; last: Offset }[] = [];

@@ -97,6 +97,8 @@ export class Subscription {
     this.leases.expire(now.monotonicMs, effects);
     this.operator.expire(now, effects);
     this.take(fact, now, effects);
+    this.departures.goOn(effects);
+    this.places.settleClaims();
     if (this.state.settings.ephemeral) this.settleWithoutStore();
     this.places.ready(effects);
     this.ends.reach();
@@ -156,6 +158,11 @@ export class Subscription {
     return this.state.sessions.get(session)?.standby ?? false;
   }
 
+  /** A session that comes now to an exclusive subscription would have to stand by. */
+  get isTaken(): boolean {
+    return this.places.isTaken;
+  }
+
   /** Messages that a session holds. */
   inFlight(session: SessionId): number {
     return this.state.sessions.get(session)?.inFlightMessages ?? 0;
@@ -181,7 +188,7 @@ export class Subscription {
         this.startSession(fact.session, effects);
         return;
       case "session_ended":
-        this.departures.end(fact.session, fact.graceful, effects);
+        this.departures.end(fact.session, fact.graceful);
         return;
       case "settle_received":
         this.settle(fact, now, effects);
@@ -309,7 +316,8 @@ export class Subscription {
       state.filters.settled(this.notedFloor);
     }
     if (state.settings.ephemeral || state.version === state.durableVersion) return;
-    const urgent = state.confirmations.awaited || this.order.awaitsCursor || this.places.anyOpening || this.ends.anyWaiting;
+    // While much is given back, nobody waits for part of it to be stored.
+    const urgent = state.confirmations.awaited || this.ends.anyWaiting || (state.leaving.size === 0 && (this.order.awaitsCursor || this.places.anyOpening));
     if (state.version === this.announcedVersion && (!urgent || this.announcedUrgent)) return;
     this.announcedVersion = state.version;
     this.announcedUrgent = urgent;

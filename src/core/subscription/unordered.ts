@@ -21,6 +21,7 @@ import { FRESH, hasHistory, isSuspect, type Trouble } from "./trouble.js";
  */
 export class Unordered implements DeliveryOrder {
   readonly blocked = undefined;
+  readonly newestGoesBackFirst = false;
   private readonly returns = new ReturnedMessages();
   private readonly turns: SessionTurns;
 
