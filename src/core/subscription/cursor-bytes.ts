@@ -39,7 +39,8 @@ export interface Claimed {
 
 /** Writes one cursor: a format byte, then unsigned LEB128 numbers. */
 export class CursorWriter {
-  private buffer = Buffer.allocUnsafe(64);
+  private buffer = Buffer.allocUnsafeSlow(64);
+  private view = new DataView(this.buffer.buffer);
   private length = 0;
   private wordBytes = 0;
 
@@ -49,10 +50,19 @@ export class CursorWriter {
 
   number(value: number): void {
     this.reserve(8);
+    if (value < 0x80) {
+      this.buffer[this.length++] = value;
+      return;
+    }
     let rest = value;
-    while (rest >= 0x80) {
+    // Shifts are for numbers of 32 bits.
+    while (rest >= 0x8000_0000) {
       this.buffer[this.length++] = (rest % 0x80) | 0x80;
       rest = Math.floor(rest / 0x80);
+    }
+    while (rest >= 0x80) {
+      this.buffer[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
     }
     this.buffer[this.length++] = rest;
   }
@@ -83,7 +93,8 @@ export class CursorWriter {
   /** A 64-bit hash, little-endian. */
   hash(value: bigint): void {
     this.reserve(8);
-    this.length = this.buffer.writeBigUInt64LE(value, this.length);
+    this.view.setBigUint64(this.length, value, true);
+    this.length += 8;
   }
 
   trouble(trouble: Trouble, dueWallMs: WallMs): void {
@@ -96,6 +107,10 @@ export class CursorWriter {
 
   /** A text that nothing depends on; left out once there are too many. */
   words(value: string): void {
+    if (value === "") {
+      this.number(0);
+      return;
+    }
     this.wordBytes += Buffer.byteLength(value);
     this.text(this.wordBytes <= WORD_BYTES_MAX ? value : "");
   }
@@ -113,9 +128,10 @@ export class CursorWriter {
 
   private reserve(bytes: number): void {
     if (this.length + bytes <= this.buffer.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, this.length + bytes));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + bytes));
     this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
+    this.view = new DataView(larger.buffer);
   }
 }
 

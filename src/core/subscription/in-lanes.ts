@@ -5,7 +5,7 @@ import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BlockedLanes, type Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
-import { decodeLaneCursor, encodeLaneCursor } from "./lane-cursor.js";
+import { decodeLaneCursor, encodeLaneCursor, type StoredLane } from "./lane-cursor.js";
 import type { DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Return } from "./return.js";
@@ -215,11 +215,8 @@ export class InLanes implements DeliveryOrder {
   }
 
   store(): Buffer {
-    const lanes = [...this.lanes.values()].map((lane) => ({
-      hash: lane.hash,
-      first: lane.first,
-      count: lane.behind === Infinity ? 0 : lane.behind + lane.entries.length,
-    }));
+    const lanes: StoredLane[] = [];
+    for (const { hash, first, behind, entries } of this.lanes.values()) lanes.push({ hash, first, count: behind === Infinity ? 0 : behind + entries.length });
     const { next, lastSettled, done, filters } = this.state;
     const troubles = laneTroubles(this.state, this.returns, this.lanes);
     return encodeLaneCursor({ next, lanes, troubles, blocked: this.blocked.stored(), lastSettled, done, earlierFilters: filters.earlier });

@@ -10,12 +10,19 @@ export interface LaneTrouble extends Trouble {
   readonly dueWallMs: WallMs;
 }
 
+/** A lane that lags, as a cursor stores it. `count`: its messages from `first` up to `next` of the cursor; 0: not known. */
+export interface StoredLane {
+  readonly hash: bigint;
+  readonly first: Offset;
+  readonly count: number;
+}
+
 /** What survives a restart of a subscription in lanes: O(lanes that lag), whatever their backlog. */
 export interface LaneCursor extends Claimed {
   /** The first offset never looked at. What the filter passed below it stays passed. */
   readonly next: Offset;
-  /** Every other lane has settled everything below `next`. `count`: its messages from `first` up to `next`; 0: not known. */
-  readonly lanes: readonly { readonly hash: bigint; readonly first: Offset; readonly count: number }[];
+  /** Every other lane has settled everything below `next`. */
+  readonly lanes: readonly StoredLane[];
   readonly troubles: readonly LaneTrouble[];
   /** Poison that is the first message of its lane and stays there. */
   readonly blocked: readonly StoredBlock[];
@@ -60,7 +67,7 @@ export function encodeLaneCursor({ next, lanes, troubles, blocked, ...claimed }:
 export function decodeLaneCursor(bytes: Uint8Array): LaneCursor {
   const reader = new CursorReader(bytes, FORMAT, FORMAT_WITHOUT_BLOCKED);
   const next = offset(reader.number());
-  const lanes: { hash: bigint; first: Offset; count: number }[] = [];
+  const lanes: StoredLane[] = [];
   for (let left = reader.number(); left > 0; left--) {
     lanes.push({ hash: reader.hash(), first: offset(reader.number()), count: reader.number() });
   }
