@@ -1,6 +1,6 @@
 import { messageBytes, messageStart } from "../core/chunk.js";
 import type { Chunk } from "../core/chunk.js";
-import type { ExplainReason } from "../core/explanation.js";
+import type { ExplainReason, Standing } from "../core/explanation.js";
 import { LIMITS } from "../core/limits.js";
 import { laneHash } from "../core/hash.js";
 import { decodeMessage } from "../core/message-codec.js";
@@ -118,10 +118,15 @@ export class Explainer {
     const { message, addressee } = found;
     if (addressee !== "" && addressee !== record.name) return { reason: "ADDRESSED_ELSEWHERE" };
     if (addressee === "" && !driver.filters.at(at).matches(message.event)) return { reason: "FILTERED" };
-    const standing = driver.explaining.message(at, laneOf(message), this.parts.clock.now());
-    if (standing === undefined) return { reason: isBeforeStart(record, message) ? "BEFORE_START" : "SETTLED" };
+    const now = this.parts.clock.now();
+    const standing = driver.explaining.message(at, laneOf(message), now);
+    const { expireTimeMs } = message;
+    const expiry = expireTimeMs === 0 ? {} : { expireTimeMs };
+    if (standing === undefined && isBeforeStart(record, message)) return { reason: "BEFORE_START" };
+    if (expireTimeMs !== 0 && expireTimeMs <= now.wallMs && !isWithClient(standing)) return { reason: "EXPIRED", ...expiry };
+    if (standing === undefined) return { reason: "SETTLED" };
     const aheadCount = standing.reason === "BEHIND_BACKLOG" ? driver.backlog.before(at) : undefined;
-    return { ...standing, ...(standing.lane !== undefined && { orderingKey: message.orderingKey }), ...(aheadCount !== undefined && { aheadCount }) };
+    return { ...standing, ...expiry, ...(standing.lane !== undefined && { orderingKey: message.orderingKey }), ...(aheadCount !== undefined && { aheadCount }) };
   }
 
   private async deadLetter(at: Offset, subscriber: string): Promise<Omit<UntoldMessage, "subscriber"> | undefined> {
@@ -155,6 +160,11 @@ export class Explainer {
       throw error;
     }
   }
+}
+
+/** In hand, or with a verdict on its way: what expires there stays there until its lease ends. */
+function isWithClient(standing: Standing | undefined): boolean {
+  return standing?.reason === "IN_FLIGHT" || standing?.reason === "ACK_PENDING";
 }
 
 function laneOf({ orderingKey }: StoredMessage): bigint {

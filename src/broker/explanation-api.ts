@@ -12,6 +12,8 @@ export interface MessageExplanation extends Standing {
   /** The filter that does not take it. */
   readonly events?: readonly string[];
   readonly settleTimeMs?: WallMs;
+  /** When it expires, or has expired. */
+  readonly expireTimeMs?: WallMs;
   /** Matching messages that come before it. */
   readonly aheadCount?: number;
   readonly headOffset?: Offset;

@@ -54,6 +54,8 @@ function standingWords(message: UntoldMessage, now: WallMs): string {
       return `is settled for ${subscriber}`;
     case "DEAD_LETTERED":
       return `is a dead letter of ${subscriber}: ${message.deadLetterReason ?? "given up"} at attempt ${message.attempt ?? 1}${quoted(message.lastReason)}`;
+    case "EXPIRED":
+      return `has expired${message.expireTimeMs === undefined ? "" : ` at ${timeText(message.expireTimeMs)}`}: it is not handed out any more, and counts as settled for ${subscriber}`;
     case "DROPPED_BY_RETENTION":
       return `is gone from the queue, which begins at ${message.firstOffset ?? 0}: everybody had settled it, or retention dropped it`;
     case "PURGED":

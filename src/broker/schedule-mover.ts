@@ -223,7 +223,8 @@ function firstSlice(found: readonly KnownScheduled[], now: WallMs): readonly Kno
 function readable(value: Buffer | undefined): NewMessage | undefined {
   if (value === undefined) return undefined;
   try {
-    return decodeMessage(decodeScheduled(value).message);
+    const { message, ttlMs } = decodeScheduled(value);
+    return { ...decodeMessage(message), ttlMs };
   } catch (error) {
     if (error instanceof RecordCorrupt || error instanceof MessageFormatError) return undefined;
     throw error;

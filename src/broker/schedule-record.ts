@@ -27,6 +27,8 @@ export interface ScheduleFacts {
 /** A message that is put off, as it is kept: `u32 length, JSON, message bytes`. */
 export interface ScheduledRecord {
   readonly acceptTimeMs: WallMs;
+  /** Counted from its publish time, which it gets when it is due. */
+  readonly ttlMs: number | undefined;
   /** As it would be stored in the log: field 1 of Deliveries with tag and length, offset and publish time 0. */
   readonly message: Buffer;
 }
@@ -42,10 +44,11 @@ export interface NewScheduled extends SchedulePlace {
 /** Its two records, as parts of one commit. */
 export function scheduledPuts(scheduled: NewScheduled): readonly Put[] {
   const { acceptTimeMs, messageIdHash, fingerprint, message } = scheduled;
-  const json = encodeRecord({ acceptTimeMs });
+  const { ttlMs, ...untimed } = message;
+  const json = encodeRecord({ acceptTimeMs, ttlMs });
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(json.length);
-  const value = Buffer.concat([length, json, encodeMessage(message, NO_TIME)]);
+  const value = Buffer.concat([length, json, encodeMessage(untimed, NO_TIME)]);
   const facts = encodeFacts({ acceptTimeMs, messageIdHash, fingerprint, bytes: value.length });
   return [
     { key: scheduledKey(scheduled), value, expect: "any" },
@@ -67,7 +70,7 @@ export function decodeScheduled(bytes: Buffer): ScheduledRecord {
   const end = LENGTH_BYTES + bytes.readUInt32LE(0);
   if (end > bytes.length) throw new RecordCorrupt("a message that is put off is cut short");
   const record = new JsonRecord(bytes.subarray(LENGTH_BYTES, end), "a message that is put off");
-  return { acceptTimeMs: wallMs(record.count("acceptTimeMs")), message: bytes.subarray(end) };
+  return { acceptTimeMs: wallMs(record.count("acceptTimeMs")), ttlMs: record.optionalNumber("ttlMs"), message: bytes.subarray(end) };
 }
 
 /** As `decodeScheduled`, of the smaller record. */

@@ -41,6 +41,8 @@ export interface SubscriberInfo {
   readonly inFlightCount: number;
   readonly waitingRetryCount: number;
   readonly deadLetterCount: number;
+  /** Messages that expired before it had settled them, ever, as far as it came to them. */
+  readonly expiredCount: number;
   readonly clientCount: number;
   readonly blockedLaneCount: number;
   /** Messages purged or dropped by retention before they were settled or in flight, ever. */

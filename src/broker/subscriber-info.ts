@@ -11,7 +11,7 @@ import type { DurableSubscriber } from "./subscribers-parts.js";
 export async function subscriberInfo(queue: string, { record, driver }: DurableSubscriber, settings: BrokerSettings, expiry: SubscriberExpiry, explainer: Explainer): Promise<SubscriberInfo> {
   const backlogCount = await driver.backlog.counted();
   const oldest = await explainer.oldest({ record, driver });
-  const { committedOffset, inFlight, waitingRetry, blockedLanes, pause } = driver.counts();
+  const { committedOffset, inFlight, waitingRetry, blockedLanes, pause, expired } = driver.counts();
   const { name, start, createTimeMs, own } = record;
   return {
     ...{ queue, name, start, createTimeMs, own, settings, pause, committedOffset, backlogCount },
@@ -19,6 +19,7 @@ export async function subscriberInfo(queue: string, { record, driver }: DurableS
     inFlightCount: inFlight,
     waitingRetryCount: waitingRetry,
     deadLetterCount: driver.deadLetterCount,
+    expiredCount: expired,
     clientCount: driver.sessionCount,
     blockedLaneCount: blockedLanes,
     droppedCount: driver.backlog.droppedCount,

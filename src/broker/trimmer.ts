@@ -153,7 +153,8 @@ export class Trimmer {
     const ahead = headers.filter((header) => header.last >= next);
     sleeper.leadOver(passable(ahead, sleeper));
     const now = sleeper.counts().next;
-    if (now === next) this.stands.set(sleeper, { next, filter: sleeper.filters.current });
+    // What expires while it stands there holds it no longer.
+    if (now === next && ahead[0]?.expireTimeMs === undefined) this.stands.set(sleeper, { next, filter: sleeper.filters.current });
     return now > next && now < this.log.head().next;
   }
 }

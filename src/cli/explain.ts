@@ -87,6 +87,7 @@ function messageJson(told: MessageExplanation): object {
     ...(lane && { lane: { ordering_key: lane.orderingKey, blocking_offset: lane.blockingOffset, blocking_reason: lane.blockingReason, blocked_by_poison: lane.blockedByPoison } }),
     ...(window && { window: { used: window.messagesUsed, allowed: window.messagesAllowed } }),
     ...(told.events.length > 0 && { events: told.events }),
+    ...(told.expireTime && { expire_time: told.expireTime.toISOString() }),
     ...(told.settleTime && { settle_time: told.settleTime.toISOString() }),
     ...(told.resumeTime && { resume_time: told.resumeTime.toISOString() }),
     ...(told.aheadCount !== undefined && { ahead_count: told.aheadCount }),

@@ -15,7 +15,7 @@ const COLUMNS_SHOWN = 1_000;
  * are empty are left out, except the payload.
  */
 export function messageFields(queue: string, message: StoredMessage): object {
-  const { offset, event, payload, messageId, orderingKey, headers, publishTime, originOffset } = message;
+  const { offset, event, payload, messageId, orderingKey, headers, publishTime, expireTime, originOffset } = message;
   return {
     queue,
     offset,
@@ -26,6 +26,7 @@ export function messageFields(queue: string, message: StoredMessage): object {
     ...(orderingKey !== "" && { ordering_key: orderingKey }),
     ...(originOffset !== 0 && { origin_offset: originOffset }),
     ...(publishTime !== undefined && { publish_time: publishTime.toISOString() }),
+    ...(expireTime !== undefined && { expire_time: expireTime.toISOString() }),
   };
 }
 

@@ -16,6 +16,7 @@ interface PublishOptions {
   readonly header?: Readonly<Record<string, string>>;
   readonly messageId?: string;
   readonly key?: string;
+  readonly ttl?: number;
   readonly delay?: number;
   readonly deliverAt?: Date;
 }
@@ -44,6 +45,7 @@ export function addPublish(program: Command): void {
     .option("-H, --header <name=value>", "add a header; may be repeated", headerPair)
     .option("-i, --message-id <id>", "store it once, however often it is sent (within the dedup window)")
     .option("-k, --key <key>", "the ordering key")
+    .option("-t, --ttl <time>", "how long it is worth delivering: 30s, 15m, 2h, 1d", (text) => durationMs(text, 1))
     .option("-d, --delay <time>", "put the message off: 30s, 15m, 2h, 1d", (text) => durationMs(text))
     .option("--deliver-at <time>", "put the message off until a time: 2026-12-24T08:30, local unless it names a zone", dateAndTime)
     .addHelpText("after", EXAMPLES)
@@ -166,6 +168,7 @@ function messageOf(event: string, payload: Buffer | string, options: PublishOpti
     ...(options.header !== undefined && { headers: options.header }),
     ...(options.messageId !== undefined && { messageId: options.messageId }),
     ...(options.key !== undefined && { orderingKey: options.key }),
+    ...(options.ttl !== undefined && { ttlMs: options.ttl }),
     ...(options.delay !== undefined && { delayMs: options.delay }),
     ...(options.deliverAt !== undefined && { deliverTime: options.deliverAt }),
   };

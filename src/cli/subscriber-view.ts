@@ -23,6 +23,7 @@ export function subscriberJson(subscriber: SubscriberInfo): object {
     backlog_count: subscriber.backlogCount,
     in_flight_count: subscriber.inFlightCount,
     waiting_retry_count: subscriber.waitingRetryCount,
+    expired_count: subscriber.expiredCount,
     dead_letter_count: subscriber.deadLetterCount,
     client_count: subscriber.clientCount,
     blocked_lane_count: subscriber.blockedLaneCount,

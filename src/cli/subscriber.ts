@@ -91,6 +91,7 @@ async function showSubscriber(output: Output, subscriber: SubscriberInfo): Promi
     ["in flight", countText(subscriber.inFlightCount)],
     ["retrying", countText(subscriber.waitingRetryCount)],
     ["dead letters", countText(subscriber.deadLetterCount)],
+    ...(subscriber.expiredCount === 0 ? [] : [["expired", countText(subscriber.expiredCount)] as [string, string]]),
     ["blocked lanes", countText(subscriber.blockedLaneCount)],
     ["dropped", countText(subscriber.droppedCount)],
     ["clients", clientsText(subscriber)],

@@ -1,4 +1,4 @@
-import { messageField, messageHeaders, messageOriginOffset, messagePublishTime, messageText, TAG } from "./message-bytes.js";
+import { messageField, messageHeaders, messageExpireTime, messageOriginOffset, messagePublishTime, messageText, TAG } from "./message-bytes.js";
 
 /** What becomes of a delivery. */
 export type Verdict =
@@ -81,6 +81,11 @@ export class Delivery {
   /** Undefined if the broker did not say. */
   get publishTime(): Date | undefined {
     return messagePublishTime(this.batch.bytes, this.start, this.end);
+  }
+
+  /** From when on it counts as expired. Undefined: never. */
+  get expireTime(): Date | undefined {
+    return messageExpireTime(this.batch.bytes, this.start, this.end);
   }
 
   /** Of a copy of a dead letter that was replayed: where it was first published. 0 of any other message. */

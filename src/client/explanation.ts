@@ -40,6 +40,8 @@ export interface MessageExplanation {
   readonly events: readonly string[];
   /** When it became a dead letter. */
   readonly settleTime: Date | undefined;
+  /** When it expires, or has expired. */
+  readonly expireTime: Date | undefined;
   /** When the pause ends by itself. */
   readonly resumeTime: Date | undefined;
   /** Matching messages that come before it. */
@@ -88,6 +90,7 @@ export function messageExplanation(wire: WireMessage): MessageExplanation {
     window: window && windowUse(window),
     events: wire.events,
     settleTime: optionalDate(wire.settleTime),
+    expireTime: optionalDate(wire.expireTime),
     resumeTime: optionalDate(wire.resumeTime),
     aheadCount: orUndefined(safeNumber(wire.aheadCount, "ahead_count")),
     deadLetterReason: wire.deadLetterReason === DeadLetterReason.UNSPECIFIED ? undefined : enumName(DeadLetterReason, wire.deadLetterReason),

@@ -80,6 +80,12 @@ export function messagePublishTime(bytes: Buffer, start: number, end: number): D
   return at === undefined ? undefined : timestampToDate(Timestamp.decode(bytes.subarray(behindVarint(bytes, at), behindBytes(bytes, at))));
 }
 
+/** Undefined: it never expires. */
+export function messageExpireTime(bytes: Buffer, start: number, end: number): Date | undefined {
+  const at = lastField(bytes, start, end, TAG_EXPIRE_TIME);
+  return at === undefined ? undefined : timestampToDate(Timestamp.decode(bytes.subarray(behindVarint(bytes, at), behindBytes(bytes, at))));
+}
+
 /** 0 when there is none; one that is no safe integer is refused. */
 export function messageOriginOffset(bytes: Buffer, start: number, end: number): number {
   const at = lastField(bytes, start, end, TAG_ORIGIN_OFFSET);

@@ -18,6 +18,11 @@ export interface OutgoingMessage {
   /** Messages with the same key stay in order on an ordered queue. Up to 256 bytes. */
   readonly orderingKey?: string;
   /**
+   * How long the message is worth delivering, in milliseconds from its publish time on. Then it counts as settled for whoever has
+   * not settled it. Default: for ever.
+   */
+  readonly ttlMs?: number;
+  /**
    * Puts the message off: it takes its place in the queue so many milliseconds after the broker took it, at most 365 days. In a
    * call of its own, so not in order with others, and not in a batch. Not with `deliverTime`. Default: at once.
    */
@@ -37,12 +42,18 @@ export function wireMessage(queue: string, message: OutgoingMessage): NewMessage
   mustBeString("messageId", messageId);
   mustBeString("orderingKey", orderingKey);
   for (const [name, value] of Object.entries(headers)) mustBeString(`headers[${JSON.stringify(name)}]`, value);
-  return { event, body: { $case: "payload", value: payloadBuffer(payload) }, headers, messageId, orderingKey, ttl: undefined, when: wireWhen(message) };
+  return { event, body: { $case: "payload", value: payloadBuffer(payload) }, headers, messageId, orderingKey, ttl: wireTtl(message), when: wireWhen(message) };
 }
 
-/** Whether a message says when it is to be due. */
-export function isPutOff({ delayMs, deliverTime }: OutgoingMessage): boolean {
-  return delayMs !== undefined || deliverTime !== undefined;
+function wireTtl({ ttlMs }: OutgoingMessage): NewMessage["ttl"] {
+  if (ttlMs === undefined) return undefined;
+  if (!(ttlMs > 0 && ttlMs < Infinity)) throw badTime("ttlMs", `it must be a number of milliseconds above 0, not ${String(ttlMs)}`);
+  return durationFromMs(ttlMs);
+}
+
+/** Whether a message is to travel in a call of its own, since frames that are written by hand do not have its fields. */
+export function isTimed({ ttlMs, delayMs, deliverTime }: OutgoingMessage): boolean {
+  return ttlMs !== undefined || delayMs !== undefined || deliverTime !== undefined;
 }
 
 function wireWhen({ delayMs, deliverTime }: OutgoingMessage): NewMessage["when"] {

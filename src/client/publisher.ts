@@ -7,7 +7,7 @@ import { backoffMs } from "./backoff.js";
 import type { Connection } from "./connection.js";
 import { FrameQueue } from "./frame-queue.js";
 import { MessageEncoder } from "./message-encoder.js";
-import { isPutOff, mustBeString, type OutgoingMessage } from "./outgoing-message.js";
+import { isTimed, mustBeString, type OutgoingMessage } from "./outgoing-message.js";
 import { FRAME_BYTES_MAX, type PublishFrame, type Published, type Reject, type Resolve } from "./publish-frame.js";
 import { clientClosed, isPassing, isRefusal, outcomeUnknown, TidemarkError } from "./tidemark-error.js";
 import { publishAlone } from "./unary-publish.js";
@@ -72,7 +72,7 @@ export class Publisher {
       if (error instanceof Error) return Promise.reject(error);
       throw error;
     }
-    if (encoder.bytes > FRAME_BYTES_MAX || isPutOff(message)) return publishAlone(this.connection, this.patienceMs, queue, message);
+    if (encoder.bytes > FRAME_BYTES_MAX || isTimed(message)) return publishAlone(this.connection, this.patienceMs, queue, message);
     const published = new Promise<Published>(keepSettlers);
     this.waiting.add(queue, encoder, resolveLast, rejectLast);
     if (!this.flushScheduled) {

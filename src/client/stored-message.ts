@@ -16,12 +16,14 @@ export interface StoredMessage {
   readonly orderingKey: string;
   /** Undefined if the broker did not say. */
   readonly publishTime: Date | undefined;
+  /** From when on it counts as expired. Undefined: never. */
+  readonly expireTime: Date | undefined;
   /** Of a copy of a dead letter, which is for one subscriber alone: where it was first published. 0 of any other message. */
   readonly originOffset: number;
 }
 
 export function storedMessage(message: Message): StoredMessage {
-  const { event, payload, headers, messageId, orderingKey, publishTime, originOffset } = message;
+  const { event, payload, headers, messageId, orderingKey, publishTime, expireTime, originOffset } = message;
   return {
     offset: safeNumber(message.offset, "offset"),
     event,
@@ -30,6 +32,7 @@ export function storedMessage(message: Message): StoredMessage {
     messageId,
     orderingKey,
     publishTime: publishTime === undefined ? undefined : timestampToDate(publishTime),
+    expireTime: expireTime === undefined ? undefined : timestampToDate(expireTime),
     originOffset: safeNumber(originOffset, "origin_offset"),
   };
 }

@@ -20,6 +20,8 @@ export interface SubscriberInfo {
   /** Waiting for the delay of a retry. */
   readonly waitingRetryCount: number;
   readonly deadLetterCount: number;
+  /** Messages that expired before it had settled them, ever, as far as it came to them. */
+  readonly expiredCount: number;
   /** Its open sessions. */
   readonly clientCount: number;
   /** Lanes that stand still behind a message that needs a decision; 0 where poison becomes a dead letter. */
@@ -52,6 +54,7 @@ export function subscriberInfo(subscriber: Subscriber): SubscriberInfo {
     backlogCount: safeNumber(subscriber.backlogCount, "backlog_count"),
     inFlightCount: safeNumber(subscriber.inFlightCount, "in_flight_count"),
     waitingRetryCount: safeNumber(subscriber.waitingRetryCount, "waiting_retry_count"),
+    expiredCount: safeNumber(subscriber.expiredCount, "expired_count"),
     deadLetterCount: safeNumber(subscriber.deadLetterCount, "dead_letter_count"),
     clientCount: subscriber.clientCount,
     blockedLaneCount: safeNumber(subscriber.blockedLaneCount, "blocked_lane_count"),

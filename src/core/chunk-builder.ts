@@ -4,7 +4,7 @@ import type { SealedChunk } from "./chunk-codec.js";
 import type { EncodedMessages } from "./encoded-messages.js";
 import { laneHash } from "./hash.js";
 import { LIMITS } from "./limits.js";
-import { patchOffset, publishTimeField, storedFieldsBytes, storedMessageBytes, writeFields, writeMessage } from "./message-codec.js";
+import { expireTime, patchOffset, publishTimeField, storedFieldsBytes, storedMessageBytes, writeFields, writeMessage } from "./message-codec.js";
 import type { NewMessage } from "./message.js";
 import { encodeReplayed } from "./replayed-message.js";
 import type { ReplayedMessage } from "./replayed-message.js";
@@ -43,6 +43,8 @@ export class ChunkBuilder {
   private messageIdHash: BigUint64Array | undefined;
   private fingerprint: BigUint64Array | undefined;
   private joined: Uint8Array | undefined;
+  /** Expire times; of messages with a ttl alone. */
+  private expires: Float64Array | undefined;
   /** Of messages that were put off alone, by row. */
   private scheduled: Float64Array | undefined;
   /** Of replayed messages alone, by row. */
@@ -76,6 +78,10 @@ export class ChunkBuilder {
       this.fingerprint[row] = facts.fingerprint;
     }
     if (facts.joinsPrevious) this.join(row);
+    if (message.ttlMs !== undefined) {
+      this.expires ??= new Float64Array(this.ends.length);
+      this.expires[row] = expireTime(message, facts.publishTimeMs);
+    }
     if (facts.scheduleNumber !== undefined) {
       this.scheduled ??= new Float64Array(this.ends.length);
       this.scheduled[row] = facts.scheduleNumber;
@@ -150,7 +156,7 @@ export class ChunkBuilder {
         laneHash: this.laneHash?.subarray(0, count),
         messageIdHash: this.messageIdHash?.subarray(0, count),
         fingerprint: this.fingerprint?.subarray(0, count),
-        expireTimeMs: undefined,
+        expireTimeMs: this.expires?.subarray(0, count),
         ...this.replayedColumns(),
         scheduleNumber: this.scheduled?.subarray(0, count),
         joined: this.joined?.subarray(0, Math.ceil(count / 8)),
@@ -237,11 +243,8 @@ export class ChunkBuilder {
     this.laneHash = grownHashes(this.laneHash, rows);
     this.messageIdHash = grownHashes(this.messageIdHash, rows);
     this.fingerprint = grownHashes(this.fingerprint, rows);
-    if (this.scheduled !== undefined) {
-      const scheduled = new Float64Array(rows);
-      scheduled.set(this.scheduled);
-      this.scheduled = scheduled;
-    }
+    this.expires = grownNumbers(this.expires, rows);
+    this.scheduled = grownNumbers(this.scheduled, rows);
     if (this.joined !== undefined) {
       const joined = new Uint8Array(rows / 8);
       joined.set(this.joined);
@@ -259,6 +262,13 @@ export class ChunkBuilder {
 function grownHashes(column: BigUint64Array | undefined, rows: number): BigUint64Array | undefined {
   if (column === undefined) return undefined;
   const grown = new BigUint64Array(rows);
+  grown.set(column);
+  return grown;
+}
+
+function grownNumbers(column: Float64Array | undefined, rows: number): Float64Array | undefined {
+  if (column === undefined) return undefined;
+  const grown = new Float64Array(rows);
   grown.set(column);
   return grown;
 }

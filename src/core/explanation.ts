@@ -10,6 +10,7 @@ export type ExplainReason =
   | "BEFORE_START"
   | "SETTLED"
   | "DEAD_LETTERED"
+  | "EXPIRED"
   | "DROPPED_BY_RETENTION"
   | "PURGED"
   | "CORRUPT"

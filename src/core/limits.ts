@@ -66,6 +66,7 @@ export const LIMITS = {
   deadLetterPageBytesMax: 3 * MIB,
   deadLettersReadMax: 4_096,
   deadLetterReadBytesMax: 16 * MIB,
+  ttlMsMax: 3_650 * 24 * HOUR_MS,
   scheduleAheadMsMax: 365 * 24 * HOUR_MS,
   scheduledMax: 1_000_000,
   scheduledAtOnceMessages: 500,

@@ -10,10 +10,9 @@
  *        2A <varint length> …            5 message_id       left out when empty
  *        32 <varint length> …            6 ordering_key     left out when empty
  *        3A <varint length> …            7 publish_time     08 seconds 10 nanos
+ *        42 <varint length> …            8 expire_time      likewise; only of a message with a ttl
  *
  *        48 <varint>                     9 origin_offset    only of a copy that was replayed: replayed-message.ts
- *
- * Field 8 (expire_time) is read where it occurs; no publisher can set it.
  */
 import { BrokerError } from "./errors.js";
 import { LIMITS } from "./limits.js";
@@ -92,13 +91,20 @@ export function writeMessage(target: Buffer, start: number, message: NewMessage,
   if (message.headers.size > 0) position = writeHeaders(target, position, message.headers);
   position = writeTextField(target, position, TAG_MESSAGE_ID, message.messageId);
   position = writeTextField(target, position, TAG_ORDERING_KEY, message.orderingKey);
-  return writePublishTime(target, position, publishTimeMs);
+  position = writeTime(target, position, TAG_PUBLISH_TIME, publishTimeMs);
+  const expireTimeMs = expireTime(message, publishTimeMs);
+  return expireTimeMs === 0 ? position : writeTime(target, position, TAG_EXPIRE_TIME, expireTimeMs);
+}
+
+/** The wall time from which a message counts as expired; 0 for never. */
+export function expireTime({ ttlMs }: NewMessage, publishTimeMs: WallMs): WallMs {
+  return wallMs(ttlMs === undefined ? 0 : publishTimeMs + ttlMs);
 }
 
 /** The field `publish_time` of a stored message. */
 export function publishTimeField(publishTimeMs: WallMs): Buffer {
   const field = Buffer.allocUnsafe(2 + timestampBytes(publishTimeMs));
-  writePublishTime(field, 0, publishTimeMs);
+  writeTime(field, 0, TAG_PUBLISH_TIME, publishTimeMs);
   return field;
 }
 
@@ -190,6 +196,7 @@ function bodyBytes(message: NewMessage, publishTimeMs: WallMs): number {
     }
   }
   const timestamp = timestampBytes(publishTimeMs);
+  if (message.ttlMs !== undefined) bytes += 2 + timestampBytes(expireTime(message, publishTimeMs));
   return bytes + textFieldBytes(message.messageId) + textFieldBytes(message.orderingKey) + 2 + timestamp;
 }
 
@@ -247,10 +254,10 @@ function timestampBytes(timeMs: WallMs): number {
   return (seconds === 0 ? 0 : 1 + varintBytes(seconds)) + (nanos === 0 ? 0 : 1 + varintBytes(nanos));
 }
 
-function writePublishTime(target: Buffer, start: number, timeMs: WallMs): number {
+function writeTime(target: Buffer, start: number, tag: number, timeMs: WallMs): number {
   const seconds = Math.floor(timeMs / 1_000);
   const nanos = (timeMs % 1_000) * NANOS_PER_MS;
-  target[start] = TAG_PUBLISH_TIME;
+  target[start] = tag;
   let position = writeVarint(target, start + 1, timestampBytes(timeMs));
   if (seconds !== 0) {
     target[position] = TAG_SECONDS;

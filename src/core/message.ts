@@ -7,4 +7,6 @@ export interface NewMessage {
   readonly messageId: string;
   /** Empty: none; on an ordered queue such messages share one lane. */
   readonly orderingKey: string;
+  /** How long it is worth delivering, from its publish time on. Absent: for ever. */
+  readonly ttlMs?: number | undefined;
 }

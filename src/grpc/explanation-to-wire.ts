@@ -28,6 +28,7 @@ const REASONS: Readonly<Record<ExplainReason, WireReason>> = {
   CLIENTS_PAUSED: WireReason.CLIENTS_PAUSED,
   NO_CLIENT: WireReason.NO_CLIENT,
   BEHIND_BACKLOG: WireReason.BEHIND_BACKLOG,
+  EXPIRED: WireReason.EXPIRED,
   NOTHING_NEW: WireReason.NOTHING_NEW,
   DELIVERING: WireReason.DELIVERING,
 };
@@ -40,7 +41,7 @@ const DEAD_LETTER_REASONS: Readonly<Record<string, WireDeadLetterReason>> = {
 
 /** Where one message stands with one subscriber. */
 export function messageExplanation(told: MessageExplanation): WireMessage {
-  const { retryTimeMs, settleTimeMs, resumeTimeMs } = told;
+  const { retryTimeMs, settleTimeMs, expireTimeMs, resumeTimeMs } = told;
   return {
     ...WireMessage.create(),
     subscriber: told.subscriber,
@@ -54,6 +55,7 @@ export function messageExplanation(told: MessageExplanation): WireMessage {
     lane: laneBlock(told),
     window: told.window === undefined ? undefined : windowUse(told.window),
     events: [...(told.events ?? [])],
+    expireTime: expireTimeMs === undefined ? undefined : timestamp(expireTimeMs),
     settleTime: settleTimeMs === undefined ? undefined : timestamp(settleTimeMs),
     resumeTime: resumeTimeMs === undefined ? undefined : timestamp(resumeTimeMs),
     aheadCount: BigInt(told.aheadCount ?? 0),

@@ -10,8 +10,8 @@ import type { DeliveryRun, FlowWindow, Settlement } from "../core/session.js";
 import { offset, wallMs } from "../core/units.js";
 import { clampedDurationMs, clampedNumber, durationMs, exactNumber, wallTimeMs } from "./wire-numbers.js";
 
-/** What a message may take as stored beyond what it took in the request: offset, publish time, wider lengths. */
-export const ADDED_BYTES_MAX = 32;
+/** What a message may take as stored beyond what it took in the request: offset, publish and expire time, wider lengths. */
+export const ADDED_BYTES_MAX = 48;
 
 /** A publish time that takes as many bytes as any until the year 2286, so that a size does not depend on the clock. */
 const WIDEST_TIME = wallMs(9_999_999_999_999);
@@ -30,13 +30,14 @@ export function notBuiltYet(field: string): BrokerError {
  */
 export function newMessage(field: string, wire: WireMessage | undefined, requestBytes: number): NewMessage {
   if (wire === undefined) throw invalidField(field, "", "a message");
-  if (wire.ttl !== undefined) throw notBuiltYet(`${field}.ttl`);
+  const ttlMs = durationMs(`${field}.ttl`, wire.ttl, 1, LIMITS.ttlMsMax);
   const message: NewMessage = {
     event: checkEvent(`${field}.event`, wire.event),
     payload: payload(wire.body),
     headers: checkHeaders(`${field}.headers`, Object.entries(wire.headers)),
     messageId: checkText(`${field}.message_id`, wire.messageId, LIMITS.messageIdBytesMax),
     orderingKey: checkText(`${field}.ordering_key`, wire.orderingKey, LIMITS.orderingKeyBytesMax),
+    ...(ttlMs !== undefined && { ttlMs }),
   };
   if (requestBytes + ADDED_BYTES_MAX > LIMITS.messageBytesMax) {
     const bytes = storedMessageBytes(message, WIDEST_TIME);

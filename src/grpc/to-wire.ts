@@ -210,6 +210,7 @@ export function subscriberResource(info: SubscriberInfo): Subscriber {
     oldestUnsettledTime: optionalTime(info.oldestUnsettledTimeMs),
     lastClientTime: optionalTime(info.lastClientTimeMs),
     expireTime: optionalTime(info.expireTimeMs),
+    expiredCount: BigInt(info.expiredCount),
     blockedLaneCount: info.blockedLaneCount,
     droppedCount: BigInt(info.droppedCount),
   });

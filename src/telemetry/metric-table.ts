@@ -66,6 +66,7 @@ export const METRICS = {
   lostLeases: counter("tidemark_lost_leases_total", [...SUBSCRIBER, "cause"], "messages", "Leases that ended without a verdict: TIMEOUT, DISCONNECT."),
   settleFailures: counter("tidemark_settle_failures_total", [...SUBSCRIBER, "code"], "ranges", "Parts of settles that came to nothing, by SettleFailure code."),
   lostMessages: counter("tidemark_lost_messages_total", SUBSCRIBER, "messages", "Messages that a purge or a bound of retention dropped before they were settled or in flight, as far as they were counted."),
+  expiredMessages: counter("tidemark_expired_messages_total", SUBSCRIBER, "messages", "Messages that expired before they were settled, counted when the subscriber comes to them."),
   deadLetters: counter("tidemark_dead_letters_total", [...SUBSCRIBER, "reason"], "messages", "Messages given up for good, by DeadLetterReason."),
 
   commitSeconds: histogram("tidemark_commit_seconds", [], "seconds", "From the submission of the first operation of a commit until it is durable.", COMMIT_SECONDS),

@@ -224,6 +224,9 @@ export class PrometheusTelemetry implements Telemetry {
     this.counter(METRICS.lostMessages, (set) => {
       for (const { labels, tally } of this.series.subscribers.all()) set(labels, tally.dropped);
     });
+    this.counter(METRICS.expiredMessages, (set) => {
+      for (const { labels, tally } of this.series.subscribers.all()) set(labels, tally.expired);
+    });
     for (const [entry, label, read] of counters) {
       this.counter(entry, (set) => {
         for (const { labels, tally } of this.series.subscribers.all()) {

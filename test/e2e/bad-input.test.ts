@@ -90,7 +90,9 @@ const UNARY: readonly Case<Buffer>[] = [
   ["a header without a name", publishBytes({ message: message({ headers: { "": "1" } }) }), INVALID("message.headers")],
   ["a message_id of 257 bytes", publishBytes({ message: message({ messageId: "i".repeat(257) }) }), INVALID("message.message_id")],
   ["an ordering_key of 257 bytes", publishBytes({ message: message({ orderingKey: "k".repeat(257) }) }), INVALID("message.ordering_key")],
-  ["a ttl", publishBytes({ message: message({ ttl: SECOND }) }), NOT_BUILT("message.ttl")],
+  ["a ttl of nothing", publishBytes({ message: message({ ttl: { seconds: 0n, nanos: 0 } }) }), INVALID("message.ttl")],
+  ["a ttl below zero", publishBytes({ message: message({ ttl: { seconds: -1n, nanos: 0 } }) }), INVALID("message.ttl")],
+  ["a ttl of eleven years", publishBytes({ message: message({ ttl: { seconds: 11n * 365n * 86_400n, nanos: 0 } }) }), INVALID("message.ttl")],
   ["a delay below zero", putOff({ $case: "delay", value: { seconds: -1n, nanos: 0 } }), INVALID("message.delay")],
   ["a delay of 366 days", putOff({ $case: "delay", value: { seconds: 366n * 86_400n, nanos: 0 } }), INVALID("message.delay")],
   ["a delay beyond 2^53", putOff({ $case: "delay", value: { seconds: 2n ** 62n, nanos: 0 } }), INVALID("message.delay")],
@@ -370,7 +372,7 @@ describe("bad input", () => {
       send(3n, { messages: [] });
       send(4n, { messages: [message({ messageId: "m" }), message({ messageId: "m" })] });
       send(5n, { messages: [message({ when: { $case: "delay", value: SECOND } })] });
-      send(6n, { messages: [message({ ttl: SECOND })] });
+      send(6n, { messages: [message({ ttl: { seconds: 0n, nanos: 0 } })] });
       send(7n, {});
       const results = (): PublishResult[] => stream.received.flatMap((bytes) => PublishStreamResponse.decode(bytes).results);
       await until("seven results", DEADLINE_MS, () => results().length === 7);
@@ -380,7 +382,7 @@ describe("bad input", () => {
         [3n, "INVALID_FIELD"],
         [4n, "REPEATED_MESSAGE_ID"],
         [5n, "INVALID_FIELD"],
-        [6n, "NOT_BUILT_YET"],
+        [6n, "INVALID_FIELD"],
         [7n, ""],
       ]);
       expect(await stream.end().ended).to.include({ code: Code.OK });

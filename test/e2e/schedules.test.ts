@@ -43,7 +43,7 @@ describe("messages that are put off, with a server process", function () {
     expect(found?.payloadBytes).to.equal(3n);
     expect(await server.stubs.publish("orders", { event: "a", body: payload("far"), messageId: "m" })).to.include({ duplicate: true, offset: 0n, scheduleId: far.scheduleId });
     await until("the near one is in the log", DEADLINE_MS, async () => (await server.stubs.queue("orders")).headOffset === 1n);
-    expect((await server.stubs.queue("orders")).scheduledCount).to.equal(1n);
+    await until("the near one is scheduled no more", DEADLINE_MS, async () => (await server.stubs.queue("orders")).scheduledCount === 1n);
     expect((await cancel(far.scheduleId)).scheduled?.message?.event).to.equal("a");
     const error = await refusal(cancel(far.scheduleId));
     expect(error).to.include({ code: Code.NOT_FOUND, reason: "SCHEDULE_NOT_FOUND" });
@@ -85,6 +85,28 @@ describe("messages that are put off, with a server process", function () {
       const { code, reason, metadata } = await refusal(call);
       expect({ code, reason, field: metadata["field"] }).to.deep.equal(expected);
     }
+  });
+
+  it("with a ttl begin to expire when they are due, and what has expired is not handed out, over a restart too", async () => {
+    const { stubs } = server;
+    const ttl = { seconds: 1n, nanos: 0 };
+    await stubs.publish("orders", { event: "a", body: payload("short"), ttl });
+    await stubs.publish("orders", { event: "a", body: payload("later and short"), ttl, when: after(100) });
+    await stubs.publish("orders", { event: "a", body: payload("long"), ttl: { seconds: 3_600n, nanos: 0 } });
+    await until("what was put off is in the log", DEADLINE_MS, async () => (await server.stubs.queue("orders")).headOffset === 3n);
+    const begun = Date.now();
+    await until("two have expired", DEADLINE_MS, () => Date.now() > begun + 1_000);
+    await server.crash();
+    const stream = server.stubs.subscribe({ queue: "orders", subscriber: "late" });
+    const [received] = await stream.receive(1);
+    expect(received?.payload.toString()).to.equal("long");
+    expect((await server.stubs.subscriber("orders", "late")).expiredCount).to.equal(2n);
+    await stream.cancel();
+    const client = connect(server.address);
+    const lifetimes: number[] = [];
+    for await (const { publishTime, expireTime } of client.admin.peek("orders")) lifetimes.push((expireTime?.getTime() ?? 0) - (publishTime?.getTime() ?? 0));
+    await client.close();
+    expect(lifetimes).to.deep.equal([1_000, 3_600_000, 1_000]);
   });
 
   it("are published, listed and taken back through the client and the command line", async () => {

@@ -12,7 +12,7 @@ const SESSIONS = ["a", "b", "c"];
 const EVENTS = ["order.created", "order.paid", "user.joined"];
 
 type Action =
-  | { do: "publish"; messages: { event: number; lane: number }[] }
+  | { do: "publish"; messages: { event: number; lane: number; ttlMs: number | undefined }[] }
   | { do: "open"; session: number; window: number; auto: boolean; batch: number; depth: number; claims: "none" | "through" | "done"; from: number; count: number }
   | { do: "drain"; session: number }
   | { do: "end"; session: number; graceful: boolean }
@@ -31,7 +31,7 @@ type Action =
 
 const session = fc.nat({ max: SESSIONS.length - 1 });
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), messages: fc.array(fc.record({ event: fc.nat({ max: 2 }), lane: fc.nat({ max: 3 }) }), { minLength: 1, maxLength: 12 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), messages: fc.array(fc.record({ event: fc.nat({ max: 2 }), lane: fc.nat({ max: 3 }), ttlMs: fc.constantFrom(undefined, undefined, undefined, 1, 200, 6_000) }), { minLength: 1, maxLength: 12 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), session, window: fc.integer({ min: 1, max: 20 }), auto: fc.constantFrom(false, false, false, true), batch: fc.integer({ min: 1, max: 8 }), depth: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 1_000 })), claims: fc.constantFrom("none" as const, "none" as const, "through" as const, "done" as const), from: fc.nat({ max: 60 }), count: fc.integer({ min: 1, max: 12 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("drain" as const), session }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("end" as const), session, graceful: fc.boolean() }) },
@@ -82,7 +82,7 @@ function perform(harness: SubscriptionHarness, oracle: Oracle, step: Action, req
   const id = "session" in step ? (SESSIONS[step.session] ?? "") : "";
   switch (step.do) {
     case "publish":
-      harness.publishInLanes(...step.messages.map(({ event, lane }) => [EVENTS[event] ?? "", lane] as const));
+      harness.publishInLanes(...step.messages.map(({ event, lane, ttlMs }) => [EVENTS[event] ?? "", lane, ttlMs] as const));
       return;
     case "open":
       // Ids of sessions are never used again; one that has not given everything back is still known.
@@ -293,5 +293,5 @@ function checkHistory(harness: SubscriptionHarness, exclusive: boolean, actions:
   const buried = harness.deadLetters.map((letter) => letter.offset as number);
   expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);
   const delivered = new Set(harness.offsetsReceived());
-  expect(matching.filter((at) => !delivered.has(at) && !oracle.claimed.has(at)), "never delivered").to.deep.equal([]);
+  expect(matching.filter((at) => !delivered.has(at) && !oracle.claimed.has(at) && !harness.hasExpired(at)), "never delivered").to.deep.equal([]);
 }

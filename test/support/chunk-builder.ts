@@ -2,7 +2,7 @@ import type { Chunk } from "../../src/core/chunk.js";
 import { offset, wallMs } from "../../src/core/units.js";
 
 /** A chunk with a body of the right size and no meaning: for tests of what decides on headers alone. */
-export function chunkOf(first: number, events: readonly string[], bytesEach = 10, lanes?: readonly bigint[]): Chunk {
+export function chunkOf(first: number, events: readonly string[], bytesEach = 10, lanes?: readonly bigint[], expireTimes?: readonly number[]): Chunk {
   const dictionary = [...new Set(events)];
   const ends = Uint32Array.from(events, (_, i) => (i + 1) * bytesEach);
   return {
@@ -19,7 +19,7 @@ export function chunkOf(first: number, events: readonly string[], bytesEach = 10
     laneHash: lanes === undefined ? undefined : BigUint64Array.from(lanes),
     messageIdHash: undefined,
     fingerprint: undefined,
-    expireTimeMs: undefined,
+    expireTimeMs: expireTimes?.some((time) => time !== 0) === true ? Float64Array.from(expireTimes) : undefined,
     addressee: undefined,
     body: Buffer.alloc(events.length * bytesEach),
   };

@@ -105,15 +105,22 @@ export class SubscriptionHarness {
     this.step({ type: "head_advanced", head: offset(this.head) });
   }
 
-  /** Messages with an event and a lane each. */
-  publishInLanes(...messages: (readonly [event: string, lane: number])[]): void {
-    this.chunks.push(chunkOf(this.head + 1, messages.map(([event]) => event), 10, messages.map(([, lane]) => BigInt(lane))));
+  /** Messages with an event and a lane each, some for a while only. */
+  publishInLanes(...messages: (readonly [event: string, lane: number, ttlMs?: number | undefined])[]): void {
+    const expireTimes = messages.map(([, , ttlMs]) => (ttlMs === undefined ? 0 : this.now.wallMs + ttlMs));
+    this.chunks.push(chunkOf(this.head + 1, messages.map(([event]) => event), 10, messages.map(([, lane]) => BigInt(lane)), expireTimes));
     this.step({ type: "head_advanced", head: offset(this.head) });
   }
 
   laneAt(at: number): bigint {
     const chunk = this.chunks.find(({ first, last }) => first <= at && at <= last);
     return chunk?.laneHash?.[at - chunk.first] ?? 0n;
+  }
+
+  hasExpired(at: number): boolean {
+    const chunk = this.chunks.find(({ first, last }) => first <= at && at <= last);
+    const expires = chunk?.expireTimeMs?.[at - chunk.first] ?? 0;
+    return expires !== 0 && expires <= this.now.wallMs;
   }
 
   publishMany(count: number, event = "made"): void {
@@ -177,6 +184,11 @@ export class SubscriptionHarness {
     if (!this.turnAskedFor) return;
     this.turnAskedFor = false;
     this.step({ type: "turn_came" });
+  }
+
+  /** Without a session: headers of the log are shown, so that it moves over what is not for it. */
+  leadOver(): void {
+    this.step({ type: "chunks_loaded", chunks: this.chunks.map((chunk) => ({ ...chunk, body: undefined })) });
   }
 
   /** An operator drops everything through an offset: the record is durable, then the machine hears of it. */
@@ -250,6 +262,7 @@ export class SubscriptionHarness {
         const offsets = effect.parts.flatMap((part) =>
           Array.from({ length: part.count }, (_, i) => part.chunk.first + part.firstIndex + i),
         );
+        for (const at of offsets) if (this.hasExpired(at)) throw new Error(`message ${at} was handed out after it had expired`);
         this.received.push({ session: effect.session, batch: effect.batch, offsets });
         return;
       }

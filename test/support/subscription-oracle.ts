@@ -232,7 +232,7 @@ export class Oracle {
     for (const at of this.matching()) {
       if (at >= census.next) break;
       const place = places.get(at) ?? (!unsettled.has(at) ? "settled" : handedOut.has(at) ? "decided" : "behind");
-      if (place === "settled") expect(this.delivered.has(at) || this.claimed.has(at) || at <= this.harness.purgedThrough, `${at} is settled and was never delivered`).to.equal(true);
+      if (place === "settled") expect(this.delivered.has(at) || this.claimed.has(at) || this.harness.hasExpired(at) || at <= this.harness.purgedThrough, `${at} is settled and was never delivered`).to.equal(true);
       if (place === "behind") expect(this.harness.settings.ordered, `${at} is nowhere`).to.equal(true);
       this.sightings.set(place, (this.sightings.get(place) ?? 0) + 1);
     }

@@ -57,7 +57,13 @@ export class BatchDraft {
 
   finish(facts: BatchFacts, now: MonotonicMs, alone: boolean): DeliveryBatch {
     const deadline = facts.leaseMs === 0 ? Infinity : now + facts.leaseMs;
-    return new DeliveryBatch(facts, this.runs, Uint32Array.from(this.sizes), this.count, this.bytes, now, deadline, alone);
+    return new DeliveryBatch(facts, this.runs, Uint32Array.from(this.sizes), this.count, this.bytes, now, deadline, alone, this.expireTimes());
+  }
+
+  /** By message; undefined when no chunk has any. */
+  private expireTimes(): Float64Array | undefined {
+    if (!this.parts.some(({ chunk }) => chunk.expireTimeMs !== undefined)) return undefined;
+    return Float64Array.from(this.parts.flatMap(({ chunk, firstIndex, count }) => Array.from({ length: count }, (_, i) => chunk.expireTimeMs?.[firstIndex + i] ?? 0)));
   }
 }
 

@@ -21,6 +21,8 @@ export interface SubscriptionCounts {
   readonly pause: Pause | undefined;
   /** Messages purged or dropped by retention that were neither settled nor in flight, since the machine was made. */
   readonly dropped: number;
+  /** Messages that expired before they were settled, ever, as far as they were looked at. */
+  readonly expired: number;
 }
 
 /** Where every unsettled message is. The parts are disjoint and together are `unsettled`. */

@@ -35,6 +35,8 @@ export interface Claimed {
   readonly done: OffsetRanges;
   /** Filters that were changed since, as far as something that they took is not settled. */
   readonly earlierFilters: readonly FilterStretch[];
+  /** Messages that expired before they were settled, ever. */
+  readonly expired: number;
 }
 
 /** Writes one cursor: a format byte, then unsigned LEB128 numbers. */
@@ -78,16 +80,17 @@ export class CursorWriter {
     }
   }
 
-  claimed({ lastSettled, done, earlierFilters }: Claimed): void {
+  claimed({ lastSettled, done, earlierFilters, expired }: Claimed): void {
     this.number(lastSettled);
     this.ranges(done);
-    if (earlierFilters.length === 0) return;
+    if (earlierFilters.length === 0 && expired === 0) return;
     this.number(earlierFilters.length);
     for (const { through, filter } of earlierFilters) {
       this.number(through);
       this.number(filter.patterns.length);
       for (const pattern of filter.patterns) this.text(pattern);
     }
+    if (expired > 0) this.number(expired);
   }
 
   /** A 64-bit hash, little-endian. */
@@ -178,10 +181,19 @@ export class CursorReader {
     return hash;
   }
 
-  /** A cursor of before there were claims ends here; one without earlier filters behind what is claimed. */
+  /** A cursor of before there were claims ends here; one without earlier filters behind what is claimed; one of which nothing expired behind those. */
   claimed(): Claimed {
-    if (this.at === this.bytes.length) return { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [] };
-    return { lastSettled: offset(this.number()), done: this.ranges(), earlierFilters: this.at === this.bytes.length ? [] : this.filters() };
+    if (this.isOver()) return { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [], expired: 0 };
+    const claimed = { lastSettled: offset(this.number()), done: this.ranges() };
+    if (this.isOver()) return { ...claimed, earlierFilters: [], expired: 0 };
+    const earlierFilters = this.filters();
+    const expired = this.isOver() ? 0 : this.number();
+    if (earlierFilters.length === 0 && expired === 0) throw new CursorCorrupt("bytes are left over");
+    return { ...claimed, earlierFilters, expired };
+  }
+
+  private isOver(): boolean {
+    return this.at === this.bytes.length;
   }
 
   trouble(): Trouble & { readonly dueWallMs: WallMs } {
@@ -200,7 +212,6 @@ export class CursorReader {
       for (let more = this.number(); more > 0; more--) patterns.push(this.words());
       stretches.push({ through, filter: filterOf(patterns) });
     }
-    if (stretches.length === 0) throw new CursorCorrupt("bytes are left over");
     return stretches;
   }
 

@@ -1,5 +1,5 @@
 import type { BatchFacts } from "../session.js";
-import { monotonicMs, offset, type MonotonicMs, type Offset } from "../units.js";
+import { monotonicMs, offset, type MonotonicMs, type Offset, type WallMs } from "../units.js";
 
 /**
  * What became of a message in the batch it was handed out in. HELD: leased to the session. LOST: the lease ran out. The
@@ -33,6 +33,7 @@ export class DeliveryBatch {
    * @param sizes stored bytes of each message; owned by the batch
    * @param deadline when the lease runs out; Infinity under AUTO
    * @param alone handed out with nothing else in flight to the session, because a message in it is suspect
+   * @param expireTimes wall time from which each message counts as expired, 0 for never; undefined: none ever does
    */
   constructor(
     readonly facts: BatchFacts,
@@ -43,6 +44,7 @@ export class DeliveryBatch {
     readonly handedOutAt: MonotonicMs,
     private deadline: number,
     readonly alone: boolean,
+    private expireTimes?: Float64Array,
   ) {
     this.heldMessages = count;
     this.heldBytes = bytes;
@@ -163,6 +165,18 @@ export class DeliveryBatch {
     return stretches;
   }
 
+  /** Those among `positions` that are held and have expired by the wall clock. */
+  outlived(positions: Positions, now: WallMs): readonly number[] {
+    const { expireTimes } = this;
+    if (expireTimes === undefined) return [];
+    const outlived: number[] = [];
+    for (let i = positions.first; i <= positions.last; i++) {
+      const expires = expireTimes[i] ?? 0;
+      if (expires !== 0 && expires <= now && this.fateAt(i) === FATE.HELD) outlived.push(i);
+    }
+    return outlived;
+  }
+
   /** The latest that any lease of this batch may reach. */
   latestDeadline(capMs: number): MonotonicMs {
     return monotonicMs(this.handedOutAt + capMs);
@@ -184,6 +198,7 @@ export class DeliveryBatch {
       // Only the fates are still asked for.
       this.sizes = undefined;
       this.deadlines = undefined;
+      this.expireTimes = undefined;
     }
     return { messages, bytes };
   }

@@ -53,6 +53,7 @@ export class InLanes implements DeliveryOrder {
     state.lastSettled = cursor.lastSettled;
     state.done.addAll(cursor.done);
     state.filters.restore(cursor.earlierFilters);
+    state.expired = cursor.expired;
     for (const { hash, first, count } of cursor.lanes) order.lanes.begin(hash, first, count === 0 ? Infinity : count);
     for (const { hash, poison } of cursor.blocked) {
       const lane = order.lanes.get(hash);
@@ -83,13 +84,16 @@ export class InLanes implements DeliveryOrder {
   }
 
   get nextDue(): MonotonicMs | undefined {
-    return this.waiting.peek()?.at;
+    const due = this.waiting.peek()?.at;
+    const expiry = this.handingOut.nextExpiry;
+    return due === undefined || (expiry !== undefined && expiry < due) ? expiry : due;
   }
 
   handOut(now: MonotonicMs, effects: Effect[]): void {
     for (let due = this.waiting.peek(); due !== undefined && due.at <= now; due = this.waiting.peek()) {
       this.handingOut.mayResumeAt((this.waiting.pop() ?? due).message);
     }
+    this.handingOut.resumeExpired(now);
     if (this.recalls.length > 0) effects.push(...this.recalls.splice(0));
     this.handingOut.run(now, this.waiting.size, effects);
   }
@@ -217,9 +221,9 @@ export class InLanes implements DeliveryOrder {
   store(): Buffer {
     const lanes: StoredLane[] = [];
     for (const { hash, first, behind, entries } of this.lanes.values()) lanes.push({ hash, first, count: behind === Infinity ? 0 : behind + entries.length });
-    const { next, lastSettled, done, filters } = this.state;
+    const { next, lastSettled, done, filters, expired } = this.state;
     const troubles = laneTroubles(this.state, this.returns, this.lanes);
-    return encodeLaneCursor({ next, lanes, troubles, blocked: this.blocked.stored(), lastSettled, done, earlierFilters: filters.earlier });
+    return encodeLaneCursor({ next, lanes, troubles, blocked: this.blocked.stored(), lastSettled, done, earlierFilters: filters.earlier, expired });
   }
 
   /** Lanes know where their first message is, and those that came back; not where the others are. */

@@ -28,17 +28,14 @@ export class LaneClaims {
     if (this.lanes.isEmpty && this.touched.size === 0) this.state.passDone();
   }
 
-  /** True for a claim on a message of this lane, which has nothing in flight. */
-  holds(hash: bigint, at: Offset): boolean {
-    return this.state.done.has(at) && !this.touched.has(hash);
-  }
-
-  /** The message is settled by its claim. */
-  settle(at: Offset): void {
+  /** Settles a message of this lane, which has nothing in flight, if it was claimed; false otherwise. */
+  settles(hash: bigint, at: Offset): boolean {
     const { state } = this;
+    if (!state.done.has(at) || this.touched.has(hash)) return false;
     state.done.remove(at, at);
     state.noteSettled(at);
     state.change();
+    return true;
   }
 
   /** A message goes out: what was claimed behind it in its lane comes again after it. */

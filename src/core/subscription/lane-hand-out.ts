@@ -5,6 +5,7 @@ import type { BlockedLanes } from "./blocked-lanes.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import { LaneClaims } from "./lane-claims.js";
+import { LaneExpiry } from "./lane-expiry.js";
 import type { Lane, LaneEntry, Lanes } from "./lanes.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ResumableLanes } from "./resumable-lanes.js";
@@ -38,6 +39,7 @@ export class LaneHandOut {
   private readonly candidates = new ResumableLanes();
   /** Lanes whose next message waits for its retry to be due, by that message. */
   private readonly dueLater = new Map<Offset, Lane>();
+  private readonly expiry: LaneExpiry;
   private readonly roomWaits = new RoomWaits();
   /** Lanes whose next message is suspect and waits for a session with nothing in flight. */
   private readonly suspects = new Set<Lane>();
@@ -61,6 +63,7 @@ export class LaneHandOut {
   ) {
     this.turns = new SessionTurns(state);
     this.claims = new LaneClaims(state, lanes);
+    this.expiry = new LaneExpiry(state, lanes, this.claims);
   }
 
   get awaitsCursor(): boolean {
@@ -89,6 +92,16 @@ export class LaneHandOut {
     if (lane?.resumeFrom === message) this.mayResume(lane);
   }
 
+  /** When `resumeExpired` has something to do. */
+  get nextExpiry(): MonotonicMs | undefined {
+    return this.expiry.nextDue;
+  }
+
+  /** Lanes whose next message has expired while it waited for its retry go on. */
+  resumeExpired(now: MonotonicMs): void {
+    for (const message of this.expiry.due(now)) this.mayResumeAt(message);
+  }
+
   /** Nobody waits for the retries of `first..last` any more. */
   forgetDue(first: Offset, last: Offset): void {
     for (const message of this.dueLater.keys()) if (first <= message && message <= last) this.dueLater.delete(message);
@@ -112,8 +125,7 @@ export class LaneHandOut {
     this.turns.begin();
     this.resumeSuspects();
     this.resumeCounted();
-    this.claims.passNew();
-    state.passFiltered();
+    this.expiry.passNew();
     const behind = this.sweep();
     const fresh = this.takeNew(waitingRetries);
     this.sendAll();
@@ -179,9 +191,8 @@ export class LaneHandOut {
       if (at >= this.state.next) return true;
       const lane = this.lanes.get(chunk.laneHash?.[index] ?? 0n);
       if (lane === undefined || !this.candidates.has(lane) || at < lane.resumeFrom) continue;
-      if (lane.entries.length === 0 && this.claims.holds(lane.hash, at)) {
+      if (lane.entries.length === 0 && (this.claims.settles(lane.hash, at) || this.expiry.settles(loaded, index))) {
         this.forget(at);
-        this.claims.settle(at);
         this.lanes.settleBehind(lane, at);
         if (lane.behind === 0) this.candidates.delete(lane);
         continue;
@@ -231,10 +242,7 @@ export class LaneHandOut {
       return true;
     }
     const begun = lane === undefined;
-    if (begun && this.claims.holds(hash, at)) {
-      this.claims.settle(at);
-      return true;
-    }
+    if (begun && (this.claims.settles(hash, at) || this.expiry.settles(loaded, index))) return true;
     lane ??= this.lanes.begin(hash, at, 0);
     const placing = this.place(lane, loaded, index, at);
     if (placing === "not now") this.lanes.addBehind(lane, at);
@@ -250,12 +258,15 @@ export class LaneHandOut {
 
   private place(lane: Lane, loaded: LoadedChunk, index: number, at: Offset): Placing {
     if (this.turns.isOver) return "no room";
+    // It is settled when it is first.
+    if (loaded.isExpired(index, this.state.wallMs)) return "not now";
     const how = this.returns.get(at);
     if (how !== undefined && how.afterVersion > this.state.durableVersion) {
       this.awaiting.push({ lane, version: how.afterVersion });
       return "not now";
     }
     if (how?.due !== undefined && how.due.at > this.now) {
+      if (!this.dueLater.has(at)) this.expiry.watch(loaded, index, this.now, how.due.at);
       this.dueLater.set(at, lane);
       return "not now";
     }

@@ -1,5 +1,5 @@
 import type { Chunk } from "../chunk.js";
-import type { Offset } from "../units.js";
+import type { Offset, WallMs } from "../units.js";
 import type { FilterHistory } from "./filter-history.js";
 
 const NOTHING = new Uint8Array(0);
@@ -38,6 +38,12 @@ export class LoadedChunk {
     if (addressee !== undefined && addressee !== "") return addressee === this.subscriber;
     const taken = this.earlier.length === 0 ? this.taken : (this.earlier.find(({ last }) => index <= last)?.taken ?? this.taken);
     return taken[this.chunk.eventIndex[index] ?? 0] === 1;
+  }
+
+  /** Whether message `index` has expired by the wall clock. */
+  isExpired(index: number, now: WallMs): boolean {
+    const expires = this.chunk.expireTimeMs?.[index] ?? 0;
+    return expires !== 0 && expires <= now;
   }
 
   /** The first index from `from` on that is for this subscriber; `count` when there is none. */

@@ -1,8 +1,8 @@
 import { LIMITS } from "../limits.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryRun, SettleFailure, SettleFailureCode, Settlement } from "../session.js";
-import { monotonicMs, offset, type MonotonicMs, type Offset } from "../units.js";
-import { FATE, type DeliveryBatch, type Fate } from "./delivery-batch.js";
+import { monotonicMs, offset, type Now, type Offset } from "../units.js";
+import { FATE, type DeliveryBatch, type Fate, type Positions } from "./delivery-batch.js";
 import type { SessionState } from "./session-state.js";
 
 /** What the machine does with messages as their lease ends; each call is one stretch of offsets that was held. */
@@ -18,6 +18,8 @@ export interface SettleOutcome {
   /** A verdict by hand on the message that blocks its lane; false when this one blocks none. */
   retriedByHand(at: Offset, delayMs: number | undefined, reason: string): boolean;
   rejectedByHand(at: Offset, reason: string): boolean;
+  /** It expired before it had another verdict than an ack. */
+  outlived(first: Offset, last: Offset): void;
 }
 
 /** What a settle item wants of the messages it names. An extension is no verdict: the lease goes on. */
@@ -38,7 +40,7 @@ export class Settling {
   constructor(
     private readonly session: SessionState,
     private readonly requestId: bigint,
-    private readonly now: MonotonicMs,
+    private readonly now: Now,
     private readonly outcome: SettleOutcome,
   ) {}
 
@@ -123,7 +125,7 @@ export class Settling {
       return true;
     }
     if (wish.fate === "EXTEND") {
-      const lease = this.session.deadlineFrom(this.now, wish.leaseMs ?? this.session.settings.ackTimeoutMs);
+      const lease = this.session.deadlineFrom(this.now.monotonicMs, wish.leaseMs ?? this.session.settings.ackTimeoutMs);
       batch.extend(positions, lease, batch.latestDeadline(LIMITS.ackTimeoutMsMax));
       batch.visit(positions, (from, through, before) => {
         const code = failureOf(before, FATE.HELD);
@@ -132,6 +134,7 @@ export class Settling {
       return true;
     }
     const { fate, held } = wish;
+    if (fate !== FATE.ACKED) this.settleOutlived(batch, positions);
     this.session.conclude(batch, positions, fate, (from, through, before) => {
       if (before === FATE.HELD) {
         held(batch, from, through);
@@ -142,6 +145,13 @@ export class Settling {
       else this.fail({ first: from, last: through, batchId }, code);
     });
     return true;
+  }
+
+  /** A message that has expired is settled: only an ack of it is no failure. */
+  private settleOutlived(batch: DeliveryBatch, positions: Positions): void {
+    for (const at of batch.outlived(positions, this.now.wallMs)) {
+      this.session.conclude(batch, { first: at, last: at }, FATE.ACKED, (first, last) => { this.outcome.outlived(first, last); });
+    }
   }
 
   /** Everything received up to a batch and not yet acked that way. */
@@ -177,7 +187,7 @@ export class Settling {
 
   private extendAll(leaseMs: number): void {
     if (this.session.isAuto) return;
-    const deadline = monotonicMs(this.now + leaseMs);
+    const deadline = monotonicMs(this.now.monotonicMs + leaseMs);
     for (const batch of this.session.held.values()) {
       batch.extend(batch.all, deadline, batch.latestDeadline(LIMITS.ackTimeoutMsMax));
     }

@@ -1,6 +1,6 @@
 import type { SessionId } from "../session.js";
 import { OffsetRanges } from "../offset-ranges.js";
-import { offset, type Offset } from "../units.js";
+import { offset, wallMs, type Offset } from "../units.js";
 import { Confirmations, type Confirmation } from "./confirmations.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeadLetter, Effect } from "./effects.js";
@@ -43,6 +43,10 @@ export class SubscriptionState {
   loading: Offset | undefined;
   /** Everything up to it was purged: nothing of it blocks a lane. */
   purgedThrough = offset(0);
+  /** The wall clock as of the step at hand: a message whose time has passed is settled where it would be handed out. */
+  wallMs = wallMs(0);
+  /** Messages that expired before they were settled, ever. */
+  expired = 0;
   /** Counts every change that a restart must not forget. */
   version = 0;
   durableVersion = 0;
@@ -84,6 +88,13 @@ export class SubscriptionState {
   /** Sessions that may be spoken to. */
   *startedSessions(): Iterable<SessionState> {
     for (const session of this.sessions.values()) if (session.started) yield session;
+  }
+
+  /** Messages are settled because they expired. Nobody gave a verdict on them. */
+  noteExpired(count: number): void {
+    this.expired += count;
+    this.tally.expired += count;
+    this.change();
   }
 
   noteSettled(last: Offset): void {

@@ -94,6 +94,7 @@ export class Subscription {
   /** Takes one fact and says what to do about it. */
   step(fact: Fact, now: Now): Effect[] {
     const effects: Effect[] = [];
+    this.state.wallMs = now.wallMs;
     this.leases.expire(now.monotonicMs, effects);
     this.operator.expire(now, effects);
     this.take(fact, now, effects);
@@ -140,6 +141,7 @@ export class Subscription {
       blockedLanes: this.order.blocked?.count ?? 0,
       pause: state.pause,
       dropped: this.losses.droppedCount,
+      expired: state.expired,
     };
   }
 

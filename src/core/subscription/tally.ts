@@ -18,6 +18,8 @@ export class SubscriptionTally {
   /** Retry verdicts, those that ended in a dead letter included. */
   retried = 0;
   rejected = 0;
+  /** Expired before they were settled. */
+  expired = 0;
   /** Given back uncounted by a settle or the orderly end of a session. */
   released = 0;
   /** Leases that ended without a verdict. */

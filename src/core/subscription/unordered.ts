@@ -34,12 +34,13 @@ export class Unordered implements DeliveryOrder {
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
   static restore(state: SubscriptionState, cursor: Uint8Array, now: Now): Unordered {
-    const { next, unsettled, troubles, lastSettled, done, earlierFilters } = decodeCursor(cursor);
+    const { next, unsettled, troubles, lastSettled, done, earlierFilters, expired } = decodeCursor(cursor);
     if (unsettled.max !== undefined && unsettled.max >= next) throw new CursorCorrupt("an unsettled message lies ahead of the cursor");
     state.next = next;
     state.lastSettled = lastSettled;
     state.done.addAll(done);
     state.filters.restore(earlierFilters);
+    state.expired = expired;
     const order = new Unordered(state, unsettled);
     const plain = new OffsetRanges();
     plain.addAll(unsettled);
@@ -165,8 +166,8 @@ export class Unordered implements DeliveryOrder {
   }
 
   store(): Buffer {
-    const { next, lastSettled, done, filters } = this.state;
-    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done, earlierFilters: filters.earlier });
+    const { next, lastSettled, done, filters, expired } = this.state;
+    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done, earlierFilters: filters.earlier, expired });
   }
 
   whereabouts(): Whereabouts {
@@ -215,15 +216,28 @@ export class Unordered implements DeliveryOrder {
         if (suspects) this.turns.reserve();
         return undefined;
       }
-      const draft = this.draftReturned(group, session, suspects);
-      if (draft.count === 0) return group.offsets.min;
+      const expired: Offset[] = [];
+      const draft = this.draftReturned(group, session, suspects, expired);
+      for (const at of expired) this.expire(group, at);
+      if (draft.count === 0) {
+        if (expired.length > 0) continue;
+        return group.offsets.min;
+      }
       draft.eachRun((first, last) => this.returns.remove(group, first, last));
       this.send(session, draft, group, suspects, now, effects);
     }
     return undefined;
   }
 
-  private draftReturned(group: ReturnedGroup, session: SessionState, suspect: boolean): BatchDraft {
+  /** What came back and has expired meanwhile is settled. */
+  private expire(group: ReturnedGroup, at: Offset): void {
+    this.returns.remove(group, at, at);
+    this.unsettled.remove(at, at);
+    this.state.noteExpired(1);
+  }
+
+  /** @param expired gets those that it passes over */
+  private draftReturned(group: ReturnedGroup, session: SessionState, suspect: boolean, expired: Offset[]): BatchDraft {
     const { state } = this;
     const share = suspect ? suspectLimit(group) : this.turns.shareOf(session, group.offsets.size);
     const room = Math.min(session.messagesRoom, share);
@@ -233,7 +247,8 @@ export class Unordered implements DeliveryOrder {
       let loaded: LoadedChunk | undefined;
       for (let at: Offset = first; at <= last; at = offset(at + 1)) {
         if (loaded === undefined || at > loaded.chunk.last) loaded = state.loaded.find(at);
-        if (loaded?.chunk.body === undefined || !draft.take(loaded.chunk, at - loaded.chunk.first)) return draft;
+        if (loaded?.isExpired(at - loaded.chunk.first, state.wallMs) === true) expired.push(at);
+        else if (loaded?.chunk.body === undefined || !draft.take(loaded.chunk, at - loaded.chunk.first)) return draft;
       }
     }
     return draft;
@@ -267,15 +282,31 @@ export class Unordered implements DeliveryOrder {
     do {
       state.passDone();
       state.passFiltered();
-    } while (state.done.min !== undefined && state.done.min <= state.next);
+    } while ((state.done.min !== undefined && state.done.min <= state.next) || this.passExpired());
+  }
+
+  /** Advances over messages that have expired; false when the next one has not. */
+  private passExpired(): boolean {
+    const { state } = this;
+    const loaded = state.next > state.head ? undefined : state.loaded.find(state.next);
+    if (loaded?.isExpired(state.next - loaded.chunk.first, state.wallMs) !== true) return false;
+    state.next = offset(state.next + 1);
+    state.noteExpired(1);
+    return true;
   }
 
   /** The next message of a chunk that is to be handed out; its count when there is none. */
   private nextNew(loaded: LoadedChunk, from: number): number {
-    const { done } = this.state;
+    const { state } = this;
+    const { done } = state;
     const { chunk } = loaded;
     let index = loaded.nextTaken(from);
-    if (!done.isEmpty) while (index < chunk.count && done.has(offset(chunk.first + index))) index = loaded.nextTaken(index + 1);
+    if (done.isEmpty && chunk.expireTimeMs === undefined) return index;
+    for (; index < chunk.count; index = loaded.nextTaken(index + 1)) {
+      if (done.has(offset(chunk.first + index))) continue;
+      if (!loaded.isExpired(index, state.wallMs)) break;
+      state.noteExpired(1);
+    }
     return index;
   }
 

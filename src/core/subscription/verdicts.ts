@@ -29,7 +29,7 @@ export class Verdicts {
     const { state, order } = this;
     const failures: SettleFailure[] = [];
     const owed: Confirmation = { session: session.id, requestId, failures, version: 0, waits: 0 };
-    const settling = new Settling(session, requestId, now.monotonicMs, {
+    const settling = new Settling(session, requestId, now, {
       acked: (first, last) => {
         state.tally.acked += last - first + 1;
         order.acked(first, last, owed);
@@ -48,6 +48,10 @@ export class Verdicts {
       repeated: (batch, first, last) => { this.repeat(batch, first, last, owed); },
       repeatedThrough: (batchId) => { order.repeatedThrough(session, batchId, owed); },
       retriedByHand: (at, delayMs, reason) => this.retryBlocked(at, delayMs, reason, now),
+      outlived: (first, last) => {
+        state.noteExpired(last - first + 1);
+        order.acked(first, last, undefined);
+      },
       rejectedByHand: (at, reason) => this.buryBlocked(at, { reason: "REJECTED", detail: reason }, owed),
     });
     failures.push(...settling.apply(settlement));

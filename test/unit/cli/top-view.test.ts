@@ -17,7 +17,7 @@ function queue(name: string, parts: Partial<QueueRow> = {}): QueueRow {
 
 function subscriber(name: string, parts: Partial<SubscriberRow> = {}): SubscriberRow {
   return {
-    ...{ queue: "orders", name, events: [], createTime: NOW, committedOffset: 5, backlogCount: 0, inFlightCount: 0, waitingRetryCount: 0, deadLetterCount: 0, clientCount: 1 },
+    ...{ queue: "orders", name, events: [], createTime: NOW, committedOffset: 5, backlogCount: 0, inFlightCount: 0, waitingRetryCount: 0, expiredCount: 0, deadLetterCount: 0, clientCount: 1 },
     ...{ blockedLaneCount: 0, droppedCount: 0, settings: {}, effectiveSettings: {}, paused: false, resumeTime: undefined, oldestUnsettledTime: undefined, lastClientTime: undefined, expireTime: undefined, settledPerSecond: undefined },
     ...parts,
   };

@@ -1,21 +1,14 @@
 import { expect } from "chai";
-import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { Queue } from "../../../generated/tidemark/v1/queue.js";
 import { OnExpiry, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
 import type { BrokerApi } from "../../../src/broker/api.js";
 import { BrokerError } from "../../../src/core/errors.js";
 import { adminHandlers } from "../../../src/grpc/admin.js";
-import { newMessage } from "../../../src/grpc/from-wire.js";
 import { newQueue } from "../../../src/grpc/queue-from-wire.js";
 import type { Journal } from "../../../src/ports/journal.js";
 import { describeFile, FILES, repositoryText, serviceNamed } from "./descriptor-set.js";
 
 
-const SECOND = { seconds: 1n, nanos: 0 };
-
-function publishing(part: Partial<NewMessage>): () => void {
-  return () => newMessage("message", { ...NewMessage.fromPartial({ event: "order.created" }), ...part }, 100);
-}
 
 function creating(part: Partial<Queue>): () => void {
   return () => newQueue({ ...Queue.fromPartial({ name: "orders" }), ...part });
@@ -23,7 +16,6 @@ function creating(part: Partial<Queue>): () => void {
 
 /** One request for each field that the table names, with nothing else in it that is not served. */
 const SETTING: Readonly<Record<string, () => void>> = {
-  "NewMessage.ttl": publishing({ ttl: SECOND }),
   "SubscriberSettings.on_expiry": creating({ subscriberDefaults: SubscriberSettings.fromPartial({ onExpiry: OnExpiry.DEAD_LETTER }) }),
 };
 

@@ -13,7 +13,7 @@ function rangesOf(runs: readonly (readonly [number, number])[]): OffsetRanges {
   return ranges;
 }
 
-const NOTHING_CLAIMED = { lastSettled: offset(0), done: rangesOf([]), earlierFilters: [] };
+const NOTHING_CLAIMED = { lastSettled: offset(0), done: rangesOf([]), earlierFilters: [], expired: 0 };
 
 const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 2 ** 52 }), fc.nat({ max: 1_000 })), { maxLength: 20 });
 const cursors: fc.Arbitrary<Cursor> = fc.record({
@@ -33,6 +33,7 @@ const cursors: fc.Arbitrary<Cursor> = fc.record({
   lastSettled: fc.maxSafeNat().map(offset),
   done: runs.map(rangesOf),
   earlierFilters: filterStretches,
+  expired: fc.oneof(fc.constant(0), fc.maxSafeNat()),
 });
 
 
@@ -42,6 +43,7 @@ describe("the stored cursor", () => {
       fc.property(cursors, (cursor) => {
         const again = decodeCursor(encodeCursor(cursor));
         expect(again.next).to.equal(cursor.next);
+        expect(again.expired).to.equal(cursor.expired);
         expect(again.lastSettled).to.equal(cursor.lastSettled);
         expect(again.done.runs()).to.deep.equal(cursor.done.runs());
         expect(patternsOf(again)).to.deep.equal(patternsOf(cursor));

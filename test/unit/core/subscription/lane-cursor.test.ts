@@ -15,12 +15,13 @@ const trouble = {
   lastReason: fc.string({ unit: "grapheme", maxLength: 40 }),
 };
 const hash = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
-const NONE = { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [] };
+const NONE = { lastSettled: offset(0), done: new OffsetRanges(), earlierFilters: [], expired: 0 };
 const cursors: fc.Arbitrary<LaneCursor> = fc.record({
   next: fc.maxSafeNat().map(offset),
   lanes: fc.array(fc.record({ hash, first: fc.maxSafeNat().map(offset), count: fc.nat() }), { maxLength: 5 }),
   troubles: fc.array(fc.record({ ...trouble, offset: fc.maxSafeNat().map(offset), dueWallMs: fc.nat().map(wallMs) }), { maxLength: 5 }),
   earlierFilters: filterStretches,
+  expired: fc.oneof(fc.constant(0), fc.maxSafeNat()),
   lastSettled: fc.maxSafeNat().map(offset),
   done: fc.array(fc.integer({ min: 1, max: 1_000 }), { maxLength: 5 }).map((offsets) => {
     const done = new OffsetRanges();

@@ -42,7 +42,7 @@ describe("what a purge does to a subscription", () => {
         expect(gaps(harness).map(([session, first, last]) => [session, first, last])).to.deep.equal([["a", 1, 5]]);
         // In flight are 3 and 4, which are not lost.
         expect(gaps(harness)[0]?.[3]).to.equal(3);
-        expect(harness.machine.counts()).to.deep.equal({ committedOffset: offset(5), next: offset(6), unsettled: 0, inFlight: 0, waitingRetry: 0, blockedLanes: 0, pause: undefined, dropped: 3 });
+        expect(harness.machine.counts()).to.deep.equal({ committedOffset: offset(5), next: offset(6), unsettled: 0, inFlight: 0, waitingRetry: 0, blockedLanes: 0, pause: undefined, dropped: 3, expired: 0 });
         harness.step({ type: "flow_changed", session: "a", flow: { maxMessages: 9, maxBytes: 1_000_000, paused: false } });
         harness.pass(120_000);
         harness.purge(5);
