@@ -9,6 +9,7 @@ import { SeededRandom } from "../support/seeded-random.js";
 import { ServerProcess, temporaryDataDir } from "../support/server-process.js";
 import { Stubs } from "../support/stubs.js";
 import { LoadPublisher } from "./load-publisher.js";
+import { LoadPuller } from "./load-puller.js";
 import { LoadSubscriber } from "./load-subscriber.js";
 import { batchRoute, StreamRoute, unaryRoute } from "./publish-route.js";
 import { Recording } from "./recording.js";
@@ -119,6 +120,11 @@ describe("a server that is killed at random", () => {
     return clients.map((client, i) => new LoadSubscriber({ ...client, queue: QUEUE, stubs: stubs[i]!, recording, random: random.fork() }));
   }
 
+  /** They share a subscriber, and have no stream. */
+  function pullers(stubs: readonly Stubs[]): LoadPuller[] {
+    return stubs.map((one) => new LoadPuller({ subscriber: "cron", queue: QUEUE, stubs: one, recording, random: random.fork() }));
+  }
+
   function orderedPublishers(stubs: readonly Stubs[]): LoadPublisher[] {
     const [unary, stream] = stubs.map((one) => ({ stubs: one, recording: ordered, random: random.fork(), withIds: true, orderingKeys: ORDERING_KEYS }));
     return [
@@ -155,12 +161,12 @@ describe("a server that is killed at random", () => {
     console.log(`      TIDEMARK_SEED=${random.seed} TIDEMARK_KILLS=${KILLS}`);
     await start();
     if (address === undefined) throw new Error("the server has no address");
-    const stubs = Array.from({ length: 15 }, () => new Stubs(address ?? ""));
+    const stubs = Array.from({ length: 17 }, () => new Stubs(address ?? ""));
     const [control] = stubs;
     await control!.ready();
     await control!.createOrderedQueue(ORDERED_QUEUE);
     const load = [...publishers(stubs.slice(1, 5)), ...orderedPublishers(stubs.slice(9, 11))];
-    const consumers = [...subscribers(stubs.slice(5, 9)), ...orderedSubscribers(stubs.slice(11))];
+    const consumers = [...subscribers(stubs.slice(5, 9)), ...orderedSubscribers(stubs.slice(11, 15)), ...pullers(stubs.slice(15))];
     const publishing = Promise.all(load.map((publisher) => publisher.run()));
     const consuming = Promise.all(consumers.map((subscriber) => subscriber.run()));
     // A failure in the load ends the test at once, not after the last kill.
@@ -173,11 +179,11 @@ describe("a server that is killed at random", () => {
     for (const publisher of load) publisher.stop();
     await within("every publisher has its answers", DRAIN_MS_MAX, publishing);
     for (const consumer of consumers) consumer.drain();
-    const drains = drained(control!, QUEUE, ["everything", "orders", "traveller"]);
+    const drains = drained(control!, QUEUE, ["everything", "orders", "traveller", "cron"]);
     const orderedDrains = drained(control!, ORDERED_QUEUE, ["single", "deep"]);
     const drainsToHead = await Promise.race([Promise.all([drains, orderedDrains]).then(([one, other]) => one + other), failure.then(() => 0)]);
     const counted = [
-      ...(await deadLetterBounds(control!, QUEUE, recording, ["everything", "orders", "traveller"])),
+      ...(await deadLetterBounds(control!, QUEUE, recording, ["everything", "orders", "traveller", "cron"])),
       ...(await deadLetterBounds(control!, ORDERED_QUEUE, ordered, ["single", "deep"])),
     ];
     for (const consumer of consumers) consumer.stop();
@@ -197,7 +203,7 @@ describe("a server that is killed at random", () => {
     expect(killsInCommit, "kills inside a commit").to.be.at.least(Math.floor(KILLS / 10));
     expect(summary.killsWithUnanswered, "kills with publishes on their way").to.be.at.least(Math.floor(KILLS / 5));
     expect(summary.answeredAsDuplicate + inLanes.answeredAsDuplicate, "answers that only a retry got").to.be.at.least(1);
-    expect(drainsToHead, "subscribers that reached the head").to.equal(5);
+    expect(drainsToHead, "subscribers that reached the head").to.equal(6);
     expect(summary.answered, "answered publishes").to.be.at.least(20 * KILLS);
     expect(summary.confirmedAcks, "confirmed acks").to.be.at.least(20 * KILLS);
     expect(summary.redeliveries, "redeliveries").to.be.at.least(KILLS);
