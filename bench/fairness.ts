@@ -31,6 +31,7 @@ const ACTS = [
   "never-reading subscribers",
   "purging 32,000 chunks",
   "deleting 32,000 chunks",
+  "retention dropping a million",
   "ids leaving the window",
   "a session of 100,000 lanes ends",
 ] as const;

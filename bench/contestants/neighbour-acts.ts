@@ -44,6 +44,7 @@ const ACTS: Readonly<Record<string, (stage: Stage) => Act>> = {
   "never-reading subscribers": ({ address }) => neverReading(address),
   "purging 32,000 chunks": ({ client }) => massRemoval(client, "purged", (queue) => client.admin.purgeQueue(queue)),
   "deleting 32,000 chunks": ({ client }) => massRemoval(client, "dropped", (queue) => client.admin.deleteQueue(queue)),
+  "retention dropping a million": ({ client }) => retentionDrops(client),
   "ids leaving the window": ({ client }) => idsExpire(client),
   "a session of 100,000 lanes ends": ({ client, address }) => lanesEnd(client, address),
 };
@@ -140,6 +141,27 @@ function massRemoval(client: TidemarkClient, name: string, remove: (queue: strin
     },
     async stop() {
       await over;
+    },
+  };
+}
+
+/** A log that is far beyond a bound that it gets. */
+function retentionDrops(client: TidemarkClient): Act {
+  const queue = "bounded";
+  const isLeft = async (): Promise<boolean> => (await client.admin.queue(queue)).messageCount > 1;
+  let over: Promise<unknown> = Promise.resolve();
+  return {
+    async prepare() {
+      await client.admin.createQueue(queue, { retention: "LOG" });
+      await fill(client, queue, BACKLOG_MESSAGES);
+    },
+    start() {
+      over = client.admin.updateQueue(queue, { maxMessages: 1 });
+    },
+    async stop() {
+      await over;
+      while (await isLeft()) await delay(10);
+      await client.admin.deleteQueue(queue);
     },
   };
 }

@@ -72,7 +72,7 @@ export function describeTrim(engine: () => Engine, restart: () => Promise<Engine
 
   it("frees large chunks and small ones side by side, and never a header before its body", async () => {
     const log = await engine().openLog("q");
-    const large = newMessage({ payload: Buffer.alloc(200_000, 1) });
+    const large = newMessage({ payload: Buffer.alloc(1_000_000, 1) });
     for (let i = 0; i < 50; i++) {
       for (const messages of [[large], [newMessage({})]]) {
         const { next } = log.head();
@@ -84,7 +84,12 @@ export function describeTrim(engine: () => Engine, restart: () => Promise<Engine
     for (let over = false; !over; ) {
       over = await Promise.race([trimmed.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
       const { first } = log.head();
-      expect(await log.read(first, { ...EVERYTHING, maxMessages: 1 }), `at ${first}`).to.have.length(1);
+      const read = await log.read(first, { ...EVERYTHING, maxMessages: 1 }).catch((error: unknown) => {
+        // It went meanwhile.
+        if (error instanceof LogOutOfRange && error.first > first) return undefined;
+        throw error;
+      });
+      expect(read?.length ?? 1, `chunks read at ${first}`).to.equal(1);
       if (++seen > 100_000) throw new Error("the trim does not end");
     }
     expect(log.head()).to.include({ first: 91, messages: 10 });

@@ -14,7 +14,7 @@ import { stillStored, storedExtent } from "./stored-extent.js";
 /** Chunks that one transaction of a trim lets go of: below 5 ms of removing on a slow machine. */
 const TRIM_CHUNKS = 128;
 /** Bytes of bodies likewise: each page of them is written into the list of those that are free. */
-const TRIM_BYTES = 4 * 1024 * 1024;
+const TRIM_BYTES = 16 * 1024 * 1024;
 
 /** Where the chunks of a slice begin, and the offset behind the last. */
 interface TrimSlice {
