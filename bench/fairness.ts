@@ -39,9 +39,15 @@ const ACTS = [
 const WITH_CONTROL: ReadonlySet<string> = new Set(["a greedy publisher", "a greedy publisher of 64 KiB", "catching up on a million"]);
 const CONTROL = "a processor kept busy";
 
+/** From the call of the publisher to the consumer. */
+interface Latency {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
 interface Round {
-  readonly aloneP99Ms: number;
-  readonly besideP99Ms: number;
+  readonly alone: Latency;
+  readonly beside: Latency;
   readonly holds: LoopHolds;
   readonly cpuShare: number;
 }
@@ -60,7 +66,7 @@ interface Flags {
 
 const flags = new Command("fairness")
   .description("Measures what a modest user of Tidemark feels of others.")
-  .option("--rounds <count>", "rounds of each, alone and beside in turn", Number, 2)
+  .option("--rounds <count>", "rounds of each, alone and beside in turn", Number, 5)
   .option("--only <text>", "only neighbours whose name contains this")
   .option("--out <folder>", "where fairness.json and fairness.md go", fileURLToPath(new URL("../.cache/bench", import.meta.url)))
   .parse()
@@ -73,7 +79,7 @@ const neighbour = Neighbour.start(server.address);
 const findings: Finding[] = [];
 try {
   await fill(client, BACKLOG, BACKLOG_MESSAGES);
-  await modestP99();
+  await modest();
   for (const act of ACTS) {
     if (flags.only !== undefined && !act.includes(flags.only)) continue;
     findings.push(await beside(act, 0));
@@ -94,17 +100,17 @@ await writeFile(`${flags.out}/fairness.md`, `- machine: ${machineText()}\n\n${ta
 async function beside(act: string, cpuShare: number): Promise<Finding> {
   const rounds: Round[] = [];
   for (let i = 0; i < flags.rounds; i++) {
-    const aloneP99Ms = await modestP99();
+    const alone = await modest();
     await neighbour.order({ what: "prepare", act, cpuShare });
     await delay(REST_MS);
     await server.loopHolds();
-    const measured = modestP99();
+    const measured = modest();
     await delay(HEAD_START_MS);
     await neighbour.order({ what: "start", act, cpuShare });
-    const besideP99Ms = await measured;
+    const besideIt = await measured;
     const holds = await server.loopHolds();
     const { cpuShare: used } = await neighbour.order({ what: "stop", act, cpuShare });
-    rounds.push({ aloneP99Ms, besideP99Ms, holds, cpuShare: used });
+    rounds.push({ alone, beside: besideIt, holds, cpuShare: used });
     await delay(REST_MS);
   }
   const finding = { act, rounds };
@@ -112,10 +118,9 @@ async function beside(act: string, cpuShare: number): Promise<Finding> {
   return finding;
 }
 
-/** From the call of the publisher to the consumer. */
-async function modestP99(): Promise<number> {
-  const { p99 = Number.NaN } = await pair.round(ROUND_MS);
-  return p99;
+async function modest(): Promise<Latency> {
+  const { p50 = Number.NaN, p99 = Number.NaN } = await pair.round(ROUND_MS);
+  return { p50Ms: p50, p99Ms: p99 };
 }
 
 function medianOf(finding: Finding | undefined, figure: (round: Round) => number): number {
@@ -123,18 +128,20 @@ function medianOf(finding: Finding | undefined, figure: (round: Round) => number
 }
 
 function findingsTable(): string {
-  const head = ["beside", "p99 alone, ms", "p99 beside, ms", "beside / alone", "processor of the neighbour", "longest turn, ms of processor", "longest turn, ms by the clock", "turns over 5 ms", "longest collection, ms"];
+  const head = ["beside", "p50 alone, ms", "p50 beside, ms", "beside / alone", "p99 alone, ms", "p99 beside, ms", "beside / alone", "processor of the neighbour", "longest turn, ms of processor", "longest turn, ms by the clock", "turns over 5 ms", "longest collection, ms"];
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...findings.map(rowOf)].join("\n");
 }
 
 function rowOf(finding: Finding): string {
   const of = (figure: (round: Round) => number): number => medianOf(finding, figure);
-  const ratio = of(({ aloneP99Ms, besideP99Ms }) => besideP99Ms / aloneP99Ms);
   const cells = [
-    of((round) => round.aloneP99Ms),
-    of((round) => round.besideP99Ms),
-    ratio,
+    of(({ alone }) => alone.p50Ms),
+    of((round) => round.beside.p50Ms),
+    of((round) => round.beside.p50Ms / round.alone.p50Ms),
+    of(({ alone }) => alone.p99Ms),
+    of((round) => round.beside.p99Ms),
+    of((round) => round.beside.p99Ms / round.alone.p99Ms),
     of((round) => round.cpuShare),
     of((round) => round.holds.longestCpuMs),
     of((round) => round.holds.longestMs),
