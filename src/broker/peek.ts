@@ -116,7 +116,7 @@ async function startOfLast({ log, turns, first }: Pick<PeekParts, "log" | "turns
 async function fill(page: PageInTheMaking, { log, turns, first }: PeekParts, from: Offset, end: Offset): Promise<Offset> {
   let next = offset(Math.max(from, first()));
   const limit: ReadLimit = { maxMessages: READ_MESSAGES, maxBytes: READ_BYTES, wantsBody: (header) => page.wants(header) };
-  for (let chunksLeft: number = LIMITS.peekChunksMax, bytesLeft: number = LIMITS.peekReadBytesMax; next < end && chunksLeft > 0 && bytesLeft > 0; ) {
+  for (let chunksLeft: number = LIMITS.peekChunksMax, bytesLeft: number = LIMITS.peekReadBytesMax; next < end && bytesLeft > 0; ) {
     const chunks = await readSome(log, next, limit, page);
     // Everything was trimmed meanwhile, or the page ends before what cannot be read.
     if (chunks === undefined) return next;
@@ -126,7 +126,7 @@ async function fill(page: PageInTheMaking, { log, turns, first }: PeekParts, fro
       const full = page.take(chunk, Math.max(0, next - chunk.first), Math.min(chunk.count, end - chunk.first));
       if (full !== undefined) return full;
       next = offset(chunk.last + 1);
-      chunksLeft--;
+      if (--chunksLeft === 0) return next;
       bytesLeft -= chunk.body?.length ?? 0;
     }
     await nextTurn(turns);

@@ -1,6 +1,9 @@
+/** Chunks that one read returns at most: small ones cost by their number, some microseconds each, and others wait for their turn. */
+export const READ_CHUNKS_MAX = 400;
+
 /** How much one read may still return. */
 export class ReadBudget {
-  private taken = false;
+  private chunks = 0;
 
   constructor(
     private messages: number,
@@ -9,9 +12,9 @@ export class ReadBudget {
 
   /** Whether a chunk still fits; the first one always does. */
   take(messages: number, bytes: number): boolean {
-    const fits = messages <= this.messages && bytes <= this.bytes;
-    if (this.taken && !fits) return false;
-    this.taken = true;
+    const fits = messages <= this.messages && bytes <= this.bytes && this.chunks < READ_CHUNKS_MAX;
+    if (this.chunks > 0 && !fits) return false;
+    this.chunks++;
     this.messages -= messages;
     this.bytes -= bytes;
     return true;

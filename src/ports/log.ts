@@ -47,6 +47,7 @@ export interface ChunkRecord {
   readonly header: Buffer;
 }
 
+/** What one read returns at most. It may be less: an engine bounds how long it takes. */
 export interface ReadLimit {
   /** At least one chunk is returned if there is one, whatever the limits. */
   readonly maxMessages: number;

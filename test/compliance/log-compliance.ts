@@ -3,6 +3,7 @@ import { ChunkBuilder } from "../../src/core/chunk-builder.js";
 import { decodeMessage } from "../../src/core/message-codec.js";
 import { offset, wallMs } from "../../src/core/units.js";
 import type { Engine } from "../../src/ports/engine.js";
+import { READ_CHUNKS_MAX } from "../../src/engines/read-budget.js";
 import { LogConflict } from "../../src/ports/log.js";
 import type { ChunkRecord } from "../../src/ports/log.js";
 import { chunkAfter, chunksAfter } from "../support/chunks.js";
@@ -131,6 +132,15 @@ export function describeLog(engine: () => Engine): void {
     expect(runs(await log.read(offset(1), { ...EVERYTHING, maxMessages: 6 }))).to.equal("1-3 4-6");
     expect(runs(await log.read(offset(1), { ...EVERYTHING, maxMessages: 8 }))).to.equal("1-3 4-6");
     expect(runs(await log.read(offset(1), { ...EVERYTHING, maxMessages: 1 }))).to.equal("1-3");
+  });
+
+  it("reads so many small chunks at once that others get their turn, and goes on behind them", async () => {
+    const log = await engine().openLog("q");
+    await fill(log, ...Array<number>(READ_CHUNKS_MAX + 1).fill(1));
+    const some = await log.read(offset(1), EVERYTHING);
+    expect(some).to.have.length(READ_CHUNKS_MAX);
+    expect(runs(await log.read(offset(READ_CHUNKS_MAX + 1), EVERYTHING))).to.equal(`${READ_CHUNKS_MAX + 1}-${READ_CHUNKS_MAX + 1}`);
+    expect(await log.read(offset(1), NO_BODIES)).to.have.length(READ_CHUNKS_MAX);
   });
 
   it("reads at most the bytes asked for, but at least one chunk, and counts only bodies that it reads", async () => {

@@ -4,6 +4,9 @@ import type { Chunk } from "../../core/chunk.js";
 /** What an entry costs beside its bytes: objects, typed-array views, event names. A rough, generous figure. */
 const ENTRY_OVERHEAD_BYTES = 1_500;
 
+/** Of a smaller chunk, reading it again costs no more than keeping it in order here, and thousands would have to be kept. */
+const KEPT_BYTES_MIN = 8 * 1024;
+
 /** A chunk that was read and found sound. `whole` is there when its body was wanted. */
 export interface CachedChunk {
   readonly header: ChunkHeader;
@@ -31,12 +34,17 @@ export class ChunkCache {
     return slot.chunk;
   }
 
+  /** As `get`, and leaves it in its place. */
+  peek(key: string): CachedChunk | undefined {
+    return this.slots.get(key)?.chunk;
+  }
+
+  /** What is there already is replaced in its place. Small chunks are not kept. */
   put(key: string, chunk: CachedChunk): void {
-    this.drop(key);
-    const columns = chunk.header.chunk.ends.buffer.byteLength;
-    const bytes = ENTRY_OVERHEAD_BYTES + columns + (chunk.whole === undefined ? 0 : chunk.header.bodyBytes);
+    if (chunk.header.bodyBytes < KEPT_BYTES_MIN) return;
+    const bytes = ENTRY_OVERHEAD_BYTES + columnBytes(chunk.header.chunk) + (chunk.whole === undefined ? 0 : chunk.header.bodyBytes);
+    this.bytes += bytes - (this.slots.get(key)?.bytes ?? 0);
     this.slots.set(key, { chunk, bytes });
-    this.bytes += bytes;
     for (const oldest of this.slots.keys()) {
       if (this.bytes <= this.bytesMax) break;
       this.drop(oldest);
@@ -49,4 +57,10 @@ export class ChunkCache {
     this.slots.delete(key);
     this.bytes -= slot.bytes;
   }
+}
+
+function columnBytes({ ends, eventIndex, laneHash, messageIdHash, fingerprint, expireTimeMs, originOffset, joined }: Chunk): number {
+  let bytes = ends.byteLength + eventIndex.byteLength;
+  for (const column of [laneHash, messageIdHash, fingerprint, expireTimeMs, originOffset, joined]) bytes += column?.byteLength ?? 0;
+  return bytes;
 }

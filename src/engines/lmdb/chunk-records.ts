@@ -6,6 +6,7 @@ import { offset } from "../../core/units.js";
 import type { Offset } from "../../core/units.js";
 import type { ChunkRecord } from "../../ports/log.js";
 import type { ChunkCache } from "./chunk-cache.js";
+import { Slab } from "./slab.js";
 import { isStoreDamage } from "./lmdb-store.js";
 import type { LmdbStore } from "./lmdb-store.js";
 import { chunkKey, KIND, kindRange, offsetOfKey } from "./record-keys.js";
@@ -17,6 +18,7 @@ const PLACE_BYTES = 4;
 /** The chunk records of one queue: two per chunk, under its first offset. Knows checksums and keys, but no head and no limits. */
 export class ChunkRecords {
   private readonly cachePrefix: string;
+  private readonly slab = new Slab();
 
   /** @param onDamage hears why a record was given up, each time it is read */
   constructor(
@@ -30,17 +32,18 @@ export class ChunkRecords {
 
   /** The header of the chunk that begins at `first`; undefined when it is missing or damaged. */
   header(first: Offset): ChunkHeader | undefined {
-    const cached = this.cache.get(this.cacheKey(first));
+    const cacheKey = this.cacheKey(first);
+    const cached = this.cache.get(cacheKey);
     if (cached !== undefined) return cached.header;
     return this.sound(first, () => {
       const key = chunkKey(this.owner, KIND.header, first);
-      const stored = this.store.get(key);
+      const stored = this.store.get(key, this.slab.allocate);
       if (stored === undefined) throw new ChunkFormatError("the chunk header is missing");
       const end = stored.length - PLACE_BYTES;
       if (end < 0 || stored.readUInt32LE(end) !== crc32(key)) throw new ChunkFormatError("the chunk header belongs to another place");
       const header = decodeChunkHeader(stored.subarray(0, end));
       if (header.chunk.first !== first) throw new ChunkFormatError(`the chunk header speaks of offset ${header.chunk.first}`);
-      this.cache.put(this.cacheKey(first), { header, whole: undefined });
+      this.cache.put(cacheKey, { header, whole: undefined });
       return header;
     });
   }
@@ -48,13 +51,15 @@ export class ChunkRecords {
   /** The chunk with its body; undefined when that is missing or damaged. */
   whole(header: ChunkHeader): (Chunk & { readonly body: Buffer }) | undefined {
     const { first } = header.chunk;
-    const cached = this.cache.get(this.cacheKey(first));
+    const cacheKey = this.cacheKey(first);
+    // Its header was just looked at, which made it the newest.
+    const cached = this.cache.peek(cacheKey);
     if (cached?.whole !== undefined) return cached.whole;
     return this.sound(first, () => {
-      const body = this.store.get(chunkKey(this.owner, KIND.body, first));
+      const body = this.store.get(chunkKey(this.owner, KIND.body, first), this.slab.allocate);
       if (body === undefined) throw new ChunkFormatError("the chunk body is missing");
       const whole = attachBody(header, body);
-      this.cache.put(this.cacheKey(first), { header, whole });
+      this.cache.put(cacheKey, { header, whole });
       return whole;
     });
   }

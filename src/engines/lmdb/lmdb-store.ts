@@ -28,12 +28,14 @@ export class LmdbStore {
     return new LmdbStore(db);
   }
 
-  /** The value of a key in a buffer of its own that begins at a multiple of 8. Inside a transaction: as written so far. */
-  get(key: Buffer): Buffer | undefined {
+  /**
+   * The value of a key in a buffer of its own that begins at a multiple of 8. Inside a transaction: as written so far.
+   * @param allocate makes that buffer; `allocUnsafeSlow` fills nothing with zeros first, and shares with nobody
+   */
+  get(key: Buffer, allocate = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes)): Buffer | undefined {
     const volatile = this.db.getBinaryFast(key);
     if (volatile === undefined) return undefined;
-    // Never a part of a pool, and not filled with zeros first.
-    const owned = Buffer.allocUnsafeSlow(volatile.length);
+    const owned = allocate(volatile.length);
     owned.set(new Uint8Array(volatile.buffer, volatile.byteOffset, volatile.length));
     return owned;
   }
