@@ -79,6 +79,18 @@ const COSTS: Readonly<Record<string, (bench: MemoryBench) => Promise<number>>> =
     });
   },
 
+  "A message that waits for its retry": async (bench) => {
+    await bench.createQueue("queue");
+    await bench.publish("queue", 0, 20_000);
+    return retriesLater(bench);
+  },
+
+  "A lane that lags": async (bench) => {
+    await bench.createQueue("queue", Ordering.ORDERED);
+    await bench.publish("queue", 0, 20_000, (i) => ({ orderingKey: `key-${i}` }));
+    return retriesLater(bench);
+  },
+
   "A message id in the deduplication window": async (bench) => {
     // Fills the cache of chunks first, which every publish goes through.
     const body = payload("x".repeat(2_900));
@@ -86,6 +98,20 @@ const COSTS: Readonly<Record<string, (bench: MemoryBench) => Promise<number>>> =
     return bench.bytesEach(50_000, 450_000, (from, to) => bench.publish("queue", from, to, (i) => ({ body: NOTHING, messageId: `${i}` })));
   },
 };
+
+/** What one message costs that was given back for an hour, each by itself, as handlers fail. */
+async function retriesLater(bench: MemoryBench): Promise<number> {
+  const stream = await bench.open("queue", "holder", { flow: PAUSED });
+  const delay = { seconds: 3_600n, nanos: 0 };
+  return bench.bytesEach(2_000, 20_000, async (from, to) => {
+    stream.send({ $case: "flow", value: windowOf(to - from) });
+    const messages = await stream.receive(to - from);
+    stream.send({ $case: "flow", value: PAUSED });
+    for (let first = 0; first < messages.length; first += 1_000) {
+      await stream.settle({ retries: messages.slice(first, first + 1_000).map(({ offset, batchId }) => ({ range: { first: offset, last: offset, batchId }, delay, reason: "" })) });
+    }
+  });
+}
 
 describe("memory", function () {
   this.timeout(60_000);

@@ -6,7 +6,6 @@ import { offset } from "../../core/units.js";
 import type { Offset } from "../../core/units.js";
 import type { ChunkRecord } from "../../ports/log.js";
 import type { ChunkCache } from "./chunk-cache.js";
-import { Slab } from "./slab.js";
 import { isStoreDamage } from "./lmdb-store.js";
 import type { LmdbStore } from "./lmdb-store.js";
 import { chunkKey, KIND, kindRange, offsetOfKey } from "./record-keys.js";
@@ -18,7 +17,6 @@ const PLACE_BYTES = 4;
 /** The chunk records of one queue: two per chunk, under its first offset. Knows checksums and keys, but no head and no limits. */
 export class ChunkRecords {
   private readonly cachePrefix: string;
-  private readonly slab = new Slab();
 
   /** @param onDamage hears why a record was given up, each time it is read */
   constructor(
@@ -37,7 +35,7 @@ export class ChunkRecords {
     if (cached !== undefined) return cached.header;
     return this.sound(first, () => {
       const key = chunkKey(this.owner, KIND.header, first);
-      const stored = this.store.get(key, this.slab.allocate);
+      const stored = this.store.getBeside(key);
       if (stored === undefined) throw new ChunkFormatError("the chunk header is missing");
       const end = stored.length - PLACE_BYTES;
       if (end < 0 || stored.readUInt32LE(end) !== crc32(key)) throw new ChunkFormatError("the chunk header belongs to another place");
@@ -56,7 +54,7 @@ export class ChunkRecords {
     const cached = this.cache.peek(cacheKey);
     if (cached?.whole !== undefined) return cached.whole;
     return this.sound(first, () => {
-      const body = this.store.get(chunkKey(this.owner, KIND.body, first), this.slab.allocate);
+      const body = this.store.getBeside(chunkKey(this.owner, KIND.body, first));
       if (body === undefined) throw new ChunkFormatError("the chunk body is missing");
       const whole = attachBody(header, body);
       this.cache.put(cacheKey, { header, whole });

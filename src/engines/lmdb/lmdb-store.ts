@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { open } from "lmdb";
 import type { RootDatabase } from "lmdb";
+import { Slab } from "./slab.js";
 
 const COMMIT_ERROR_WAIT_MS = 200;
 const MDB_PAGE_NOTFOUND = -30_797;
@@ -12,6 +13,8 @@ const MDB_CORRUPTED = -30_796;
  * `overlappingSync` is off. Reads copy, since LMDB's own buffers are reused by the next read.
  */
 export class LmdbStore {
+  private readonly slab = new Slab();
+
   private constructor(private readonly db: RootDatabase<Buffer, Buffer>) {}
 
   static open(directory: string): LmdbStore {
@@ -28,16 +31,15 @@ export class LmdbStore {
     return new LmdbStore(db);
   }
 
-  /**
-   * The value of a key in a buffer of its own that begins at a multiple of 8. Inside a transaction: as written so far.
-   * @param allocate makes that buffer; `allocUnsafeSlow` fills nothing with zeros first, and shares with nobody
-   */
-  get(key: Buffer, allocate = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes)): Buffer | undefined {
-    const volatile = this.db.getBinaryFast(key);
-    if (volatile === undefined) return undefined;
-    const owned = allocate(volatile.length);
-    owned.set(new Uint8Array(volatile.buffer, volatile.byteOffset, volatile.length));
-    return owned;
+  /** The value of a key in a buffer of its own that begins at a multiple of 8. Inside a transaction: as written so far. */
+  get(key: Buffer): Buffer | undefined {
+    // Never a part of a pool, and not filled with zeros first.
+    return this.copyOf(key, (bytes) => Buffer.allocUnsafeSlow(bytes));
+  }
+
+  /** The same, beside other small values that were read: for what is let go of together. */
+  getBeside(key: Buffer): Buffer | undefined {
+    return this.copyOf(key, this.slab.allocate);
   }
 
   /** Keys from `start` up to but not with `end`, ascending. */
@@ -80,6 +82,14 @@ export class LmdbStore {
 
   close(): Promise<void> {
     return this.db.close();
+  }
+
+  private copyOf(key: Buffer, allocate: (this: void, bytes: number) => Buffer): Buffer | undefined {
+    const volatile = this.db.getBinaryFast(key);
+    if (volatile === undefined) return undefined;
+    const owned = allocate(volatile.length);
+    owned.set(new Uint8Array(volatile.buffer, volatile.byteOffset, volatile.length));
+    return owned;
   }
 }
 

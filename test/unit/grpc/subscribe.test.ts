@@ -3,7 +3,9 @@ import { credentials, status as Code } from "@grpc/grpc-js";
 import { expect } from "chai";
 import { BrokerServiceClient, BrokerServiceService } from "../../../generated/tidemark/v1/broker_service.js";
 import { AckMode, OpenSession, Settlement, SubscribeRequest, SubscribeResponse, WaitingFor } from "../../../generated/tidemark/v1/subscribe.js";
+import type { Chunk } from "../../../src/core/chunk.js";
 import { BrokerError } from "../../../src/core/errors.js";
+import { LIMITS } from "../../../src/core/limits.js";
 import { encodeMessage } from "../../../src/core/message-codec.js";
 import { offset, wallMs } from "../../../src/core/units.js";
 import { GrpcServer } from "../../../src/grpc/server.js";
@@ -222,6 +224,39 @@ describe("Subscribe", () => {
     await until("the transport has room", DEADLINE_MS, () => transport().length === 2);
     expect(transport()).to.deep.equal([false, true]);
     await until("every batch came", DEADLINE_MS, () => call.received.length === sent);
+  });
+
+  describe("counts for a client that does not read the chunks that its frames hold", () => {
+    /** How many frames of one small message each are taken behind a first one that fills the connection. */
+    async function framesTaken(chunkOfFrame: (i: number) => Chunk): Promise<number> {
+      const call = stream().write(open());
+      const { sink, calls } = await session();
+      call.pause();
+      sink.deliver(BATCH, stored(200_000), 0);
+      let sent = 0;
+      while (!calls.some(([name]) => name === "transportChanged")) {
+        expect(sent++, "frames until the transport is full").to.be.lessThan(16);
+        sink.deliver({ ...BATCH, batchId: 1 + sent }, [{ chunk: chunkOfFrame(sent), firstIndex: sent, count: 1 }], 0);
+      }
+      call.resume();
+      await until("every batch came", DEADLINE_MS, () => call.received.length === 1 + sent);
+      return sent;
+    }
+    const bytesEach = LIMITS.chunkBytesMax / 100;
+    const chunkFrom = (first: number): Chunk => {
+      const body = encodeMessage(newMessage({ payload: Buffer.alloc(bytesEach - 40) }), wallMs(1_000));
+      return { ...chunkOf(first, Array<string>(100).fill("a"), body.length), body: Buffer.concat(Array<Buffer>(100).fill(body)) };
+    };
+
+    it("all of them, where each frame is of another one", async () => {
+      const taken = await framesTaken((i) => chunkFrom(1 + 100 * i));
+      expect(taken * LIMITS.chunkBytesMax).to.be.within(1.5 * 1_024 * 1_024, 2.5 * 1_024 * 1_024);
+    });
+
+    it("one of them once, where all frames are of it", async () => {
+      const chunk = chunkFrom(1);
+      expect(await framesTaken(() => chunk)).to.be.greaterThan(10);
+    });
   });
 
   it("confirms under AUTO, and only there, what the transport took", async () => {

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { LIMITS } from "../../../../src/core/limits.js";
 import type { SettleFailure } from "../../../../src/core/session.js";
 import { offset } from "../../../../src/core/units.js";
 import { range, SubscriptionHarness } from "../../../support/subscription-harness.js";
@@ -168,6 +169,36 @@ describe("settling", () => {
     harness.settle("a", { acks: [range(1, 1, 1)] }, 1n);
     harness.settle("a", { rejects: [{ range: range(1, 1, 1), reason: "" }] }, 2n);
     expect(failuresOf(harness).map(({ requestId, code }) => [requestId, code])).to.deep.equal([[2n, "LEASE_LOST"]]);
+  });
+
+  it("remembers the last 1,024 batches to the edge: of the oldest of them it still tells what became of it", () => {
+    const harness = new SubscriptionHarness();
+    harness.open("a");
+    const count = LIMITS.rememberedBatches + 10;
+    for (let i = 1; i <= count; i++) {
+      harness.publish("made");
+      harness.ack("a", i);
+    }
+    const oldest = count - LIMITS.rememberedBatches + 1;
+    harness.settle("a", { rejects: [{ range: range(oldest, oldest, oldest), reason: "" }] }, 1n);
+    harness.settle("a", { rejects: [{ range: range(oldest - 1, oldest - 1, oldest - 1), reason: "" }] }, 2n);
+    expect(failuresOf(harness).map(({ requestId, code }) => [requestId, code])).to.deep.equal([
+      [1n, "ALREADY_SETTLED"],
+      [2n, "LEASE_LOST"],
+    ]);
+  });
+
+  it("forgets no batch that is held, however many come after it", () => {
+    const harness = new SubscriptionHarness();
+    harness.open("a");
+    for (let i = 1; i <= LIMITS.rememberedBatches + 10; i++) {
+      harness.publish("made");
+      if (i > 1) harness.ack("a", i);
+    }
+    expect(harness.machine.counts().committedOffset).to.equal(0);
+    harness.settle("a", { acks: [range(1, 1, 1)] }, 1n);
+    expect(failuresOf(harness)).to.deep.equal([]);
+    expect(harness.machine.counts().committedOffset).to.equal(LIMITS.rememberedBatches + 10);
   });
 
   it("never settles what another session holds", () => {
