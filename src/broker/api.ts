@@ -25,13 +25,14 @@ import type { PeekPage, PeekQuery } from "./peek.js";
 import type { PullApi } from "./pull-api.js";
 import type { Ordering, OwnSettings, SettingChanges } from "./queue-settings.js";
 import type { ScheduleApi } from "./schedule-api.js";
+import type { SeekApi } from "./seek-api.js";
 import type { LossReason } from "./session-end.js";
 import type { SessionOpened } from "./session-opened.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
 
 /** What an edge (gRPC today) may ask of the broker. Everything handed in is validated: names, sizes, ranges. */
-export interface BrokerApi extends DeadLetterApi, PullApi, ScheduleApi {
+export interface BrokerApi extends DeadLetterApi, PullApi, ScheduleApi, SeekApi {
   readonly durability: Durability;
   /**
    * Takes one publish frame for one queue. `done` is called once, never before this returns, after the messages are durable

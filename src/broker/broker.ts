@@ -24,6 +24,7 @@ import { QueueRegistry } from "./queue-registry.js";
 import type { ScheduledInfo, ScheduledPage, ScheduledQuery } from "./schedule-api.js";
 import { Scheduler } from "./scheduler.js";
 import { SharedTurns } from "./shared-turns.js";
+import type { SeekOutcome, SeekRequest } from "./seek-api.js";
 import { drainingError, endWith, RECONNECT_AFTER_MS } from "./session-end.js";
 import type { BrokerSettings } from "./settings.js";
 import type { NewSubscriber, SubscriberInfo, SubscriberUpdate } from "./subscriber-api.js";
@@ -184,6 +185,10 @@ export class Broker implements BrokerApi, BrokerView {
 
   async updateSubscriber(update: SubscriberUpdate): Promise<SubscriberInfo> {
     return (await this.existing(update.queue)).updateSubscriber(update);
+  }
+
+  async seekSubscriber(request: SeekRequest): Promise<SeekOutcome> {
+    return (await this.existing(request.queue)).seekSubscriber(request);
   }
 
   async getSubscriber(queue: string, subscriber: string): Promise<SubscriberInfo> {

@@ -141,7 +141,9 @@ export class CursorWriter {
   }
 
   private submit(): void {
-    const { copies, kept, removals } = this;
+    const { kept, removals } = this;
+    // A message that came again after a seek may have been given up twice by now: one letter of it will do.
+    const copies = [...new Map(this.copies.map((copy) => [copy.key, copy])).values()];
     this.copies = [];
     this.removals = [];
     this.kept = [];

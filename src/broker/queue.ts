@@ -32,6 +32,7 @@ import { settingsInEffect } from "./queue-settings.js";
 import { Replayer } from "./replayer.js";
 import { RetentionSweep } from "./retention-sweep.js";
 import { Schedules } from "./schedules.js";
+import type { SeekOutcome, SeekRequest } from "./seek-api.js";
 import { SessionOpening } from "./session-opening.js";
 import { retentionIn } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
@@ -111,7 +112,7 @@ export class Queue {
       dedupNeedsFrom: () => dedup.neededFrom(clock.wall(), log.head().next),
     };
     this.trimmer = new Trimmer(scope, log, clock, scheduler, turns, journal, tally);
-    this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => this.first() });
+    this.events = new EventIndex({ log, clock, scheduler, turns, journal, first: () => log.head().first });
     this.explainer = new Explainer({ log, state: engine.state(record.id), turns, clock, peerOf: (session) => parts.clients.find(session)?.info().peer });
     this.purger = new Purger(record.name, log, engine.state(record.id), this.subscribers, this.trimmer, () => this.closedBy);
     this.room = new QueueRoom(retentionIn(settings), { queue: record.name, log, journal, settledThrough: () => this.settledThrough(), bytesWaiting: () => this.publisher.bodyBytes });
@@ -238,6 +239,11 @@ export class Queue {
     return this.infoOf(await this.subscribers.update(update));
   }
 
+  /** See SeekApi. */
+  seekSubscriber(request: SeekRequest): Promise<SeekOutcome> {
+    return this.untilClosed(this.subscribers.seeker.seek(request));
+  }
+
   /** See BrokerApi.listSubscribers. */
   async listSubscribers(after: string | undefined, limit: number): Promise<readonly SubscriberInfo[]> {
     const infos: SubscriberInfo[] = [];
@@ -263,9 +269,7 @@ export class Queue {
 
   /** See BrokerApi.listEvents. */
   async listEvents(after: string | undefined, limit: number): Promise<readonly EventInfo[]> {
-    const counts = await this.events.current().catch((error: unknown) => {
-      throw this.closedBy ?? error;
-    });
+    const counts = await this.untilClosed(this.events.current());
     const found = counts.list(after, limit);
     const takers = this.subscribers.list(undefined, Number.MAX_SAFE_INTEGER).map(({ record, driver }) => ({ name: record.name, filter: driver.filters.current }));
     return eventInfos(found, takers, this.parts.turns);
@@ -273,7 +277,7 @@ export class Queue {
 
   /** See BrokerApi.peek. */
   peek(query: PeekQuery): Promise<PeekPage> {
-    return peek({ queue: this.name, log: this.log, turns: this.parts.turns, first: () => this.first() }, query);
+    return peek({ queue: this.name, log: this.log, turns: this.parts.turns, first: () => this.log.head().first }, query);
   }
 
   /** See BrokerApi.listDeadLetters. */
@@ -318,9 +322,9 @@ export class Queue {
     return this.settings.retentionMode === "LOG" ? offset(Math.min(settled, this.log.purgedThrough)) : settled;
   }
 
-  /** The oldest message that is there for readers. */
-  private first(): Offset {
-    return this.log.head().first;
+  /** What fails since the queue was closed meanwhile fails for that. */
+  private untilClosed<T>(work: Promise<T>): Promise<T> {
+    return work.catch((error: unknown) => { throw this.closedBy ?? error; });
   }
 
   private end(error: BrokerError): void {

@@ -2,7 +2,8 @@ import type { QueueTally, Telemetry } from "../ports/telemetry.js";
 import type { DriverParts } from "./driver-parts.js";
 import type { BrokerSettings } from "./settings.js";
 import type { SubscriberRecord } from "./subscriber-record.js";
-import type { DriverOwner, SubscriptionDriver } from "./subscription-driver.js";
+import type { DriverOwner } from "./driver-owner.js";
+import type { SubscriptionDriver } from "./subscription-driver.js";
 
 /** What the subscribers of a queue need of it. */
 export interface SubscribersParts extends DriverParts {

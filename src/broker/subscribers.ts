@@ -9,6 +9,7 @@ import type { Offset } from "../core/units.js";
 import type { SubscriberView } from "../ports/telemetry.js";
 import type { StoredCursor } from "./cursor-writer.js";
 import { settingsInEffect } from "./queue-settings.js";
+import { Seeker } from "./seeker.js";
 import { SerialByName } from "./serial-by-name.js";
 import { deliveryRules, sameRules } from "./settings.js";
 import type { BrokerSettings } from "./settings.js";
@@ -29,8 +30,9 @@ import type { OwnSubscriberSettings } from "./subscriber-settings.js";
 import { deletedError } from "./subscription-errors.js";
 import { changedRecord, changeTexts, checkSame, newRecord } from "./subscriber-update.js";
 import type { SubscriberHome } from "./subscriber-update.js";
+import { TrimFloors } from "./trim-floors.js";
 import { SubscriptionDriver } from "./subscription-driver.js";
-import type { DriverOwner } from "./subscription-driver.js";
+import type { DriverOwner } from "./driver-owner.js";
 
 /** A durable subscriber's default; an ephemeral one begins with what comes. */
 const DURABLE_START: StartPoint = { kind: "earliest" };
@@ -41,13 +43,13 @@ export class Subscribers {
   private readonly durable = new Map<string, DurableSubscriber>();
   /** Subscriptions with a session, durable and ephemeral: a publish costs nothing for those that sleep. */
   private readonly awake = new Set<SubscriptionDriver>();
-  /** Subscribers that are being made or loaded again, with what must not be trimmed from under them. */
-  private readonly floors = new Map<string, Offset>();
+  private readonly floors = new TrimFloors();
   private readonly serial = new SerialByName();
   private readonly owner: DriverOwner;
   private readonly stored: StoredSubscribers;
   /** When they had clients, and who is abandoned. */
   readonly expiry: SubscriberExpiry;
+  readonly seeker: Seeker;
   /** What holds for the queue. */
   private settings: BrokerSettings;
 
@@ -59,6 +61,7 @@ export class Subscribers {
       expireAfterMs: (name) => settingsInEffect(this.settings, this.ownOf(name)).expireAfterMs,
       expire: (name) => this.serial.run(name, () => this.expire(name)),
     });
+    this.seeker = new Seeker(parts, this.floors, (name, work) => this.serial.run(name, () => Promise.resolve().then(() => work(this.get(name).driver))));
     this.owner = {
       cursorSaved: parts.cursorSaved,
       sessionOver: parts.sessionOver,
@@ -111,11 +114,7 @@ export class Subscribers {
 
   /** Everything up to it is settled by every durable subscriber, or, while there is none, purged. */
   settledThrough(): Offset {
-    if (this.durable.size + this.floors.size === 0) return this.parts.log.purgedThrough;
-    let through = Infinity;
-    for (const { driver } of this.durable.values()) through = Math.min(through, driver.committedOffset());
-    for (const floor of this.floors.values()) through = Math.min(through, floor);
-    return offset(through);
+    return this.floors.lowest(Array.from(this.durable.values(), ({ driver }) => driver.committedOffset())) ?? this.parts.log.purgedThrough;
   }
 
   sleepers(): readonly SubscriptionDriver[] {
@@ -301,7 +300,7 @@ export class Subscribers {
     const after = startOffset(start, message, this.parts);
     const settings = this.subscriptionSettings(name, EventFilter.parse(record.events), record.own);
     const machine = Subscription.begin(settings, after, offset(this.parts.log.head().next - 1), this.tally(name), this.parts.sharedTurns.budget);
-    this.floors.set(name, after);
+    const release = this.floors.hold(after);
     try {
       const stored = await this.stored.create(record, machine.encodeCursor().bytes);
       const driver = this.keep(record, settings, machine, stored);
@@ -310,7 +309,7 @@ export class Subscribers {
       await driver.passPurged();
       return driver;
     } finally {
-      this.floors.delete(name);
+      release();
     }
   }
 
@@ -331,13 +330,13 @@ export class Subscribers {
 
   /** Loads a subscriber whose driver is over from what is stored now. Whoever opens a session meanwhile waits. */
   private reload(name: string): void {
-    this.floors.set(name, offset(0));
+    const release = this.floors.hold(offset(0));
     this.durable.delete(name);
     this.serial
       .run(name, async () => {
         const stored = await this.stored.get(name);
         if (stored !== undefined) await this.restore(stored);
-        this.floors.delete(name);
+        release();
       })
       .catch((error: unknown) => {
         this.parts.journal.error("a subscriber cannot be loaded again; nothing is trimmed until the server is restarted", { subscriber: name, error });

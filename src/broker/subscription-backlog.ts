@@ -73,8 +73,8 @@ export class SubscriptionBacklog {
     this.counter.saw(chunks, this.machine.counts().next);
   }
 
-  /** The filter is another one: everything is counted anew. */
-  filterChanged(): void {
+  /** The filter is another one, or the subscription is elsewhere: everything is counted anew. */
+  restart(): void {
     this.counter = this.newCounter();
   }
 

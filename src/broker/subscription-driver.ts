@@ -1,19 +1,20 @@
 import type { Chunk } from "../core/chunk.js";
 import type { BrokerError } from "../core/errors.js";
 import type { EventFilter } from "../core/event-filter.js";
-import type { Claims, SessionId, Sharing, WaitingFor } from "../core/session.js";
+import type { Claims, OffsetRun, SessionId, Sharing, WaitingFor } from "../core/session.js";
 import type { Effect } from "../core/subscription/effects.js";
 import type { Explaining } from "../core/subscription/explaining.js";
 import type { FilterHistory } from "../core/subscription/filter-history.js";
 import type { Fact, SessionSettings } from "../core/subscription/facts.js";
+import type { StandingPosition } from "../core/subscription/seeking.js";
 import type { DeliveryRules, Subscription, SubscriptionCounts, SubscriptionSettings } from "../core/subscription/subscription.js";
-import { offset } from "../core/units.js";
-import type { Offset } from "../core/units.js";
+import { offset, type Offset } from "../core/units.js";
 import type { Put } from "../ports/state.js";
 import { Burial } from "./burial.js";
 import { ChunkSource } from "./chunk-source.js";
 import type { LoadedFact } from "./chunk-source.js";
 import { CursorWriter } from "./cursor-writer.js";
+import type { DriverOwner } from "./driver-owner.js";
 import type { DriverParts } from "./driver-parts.js";
 import type { KeptRecord, DeadLetterCopy, StoredCursor } from "./cursor-writer.js";
 import type { LiveSession, SessionHome } from "./live-session.js";
@@ -25,20 +26,6 @@ import type { TurnTaker } from "./shared-turns.js";
 import { deadLetterKey } from "./state-keys.js";
 import { SubscriptionBacklog } from "./subscription-backlog.js";
 import { checkEarlierFilters, movedError } from "./subscription-errors.js";
-
-/** Who keeps the driver. */
-export interface DriverOwner {
-  /** The committed offset may have moved. */
-  cursorSaved(): void;
-  /** The first session came. */
-  awoke(driver: SubscriptionDriver): void;
-  /** The last session has gone. */
-  emptied(driver: SubscriptionDriver): void;
-  /** The driver is over, its sessions are ended: what is stored has to be loaded again. */
-  cursorLost(driver: SubscriptionDriver): void;
-  /** Told before anything that the session held is given back. */
-  sessionOver(session: LiveSession, end: SessionEnd): void;
-}
 
 /**
  * Runs one subscription: everything that happens becomes a fact, every effect is carried out in order. Facts that effects
@@ -206,7 +193,20 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
   changeFilter(filter: EventFilter, detail: string): void {
     checkEarlierFilters(this.name, this.filters.earlier.length);
     this.post({ type: "filter_changed", filter, detail });
-    this.backlog.filterChanged();
+    this.backlog.restart();
+  }
+
+  /** Costs what its unsettled messages cost. */
+  standing(): StandingPosition {
+    return this.machine.standing();
+  }
+
+  /** An operator moves it. It holds at once, and is durable when it resolves. Rejects like `keep`. */
+  async move(after: Offset, settled: readonly OffsetRun[], detail: string): Promise<void> {
+    this.post({ type: "position_moved", after, settled, detail });
+    this.backlog.restart();
+    await this.flush();
+    if (this.over) throw movedError(this.name);
   }
 
   /** Stores something in one commit with the cursor of now. Rejects with SUBSCRIPTION_MOVED when that is not known to have happened. */

@@ -7,6 +7,7 @@ import type { Output } from "./output.js";
 import { counted, countText, timeText } from "./quantity.js";
 import { settingDetails } from "./queue-settings.js";
 import { addSubscriberChanges } from "./subscriber-change.js";
+import { addSubscriberSeek } from "./subscriber-seek.js";
 import { clientsText, eventsText, subscriberJson } from "./subscriber-view.js";
 import { detailLines } from "./table.js";
 
@@ -16,15 +17,16 @@ Examples:
   tidemark subscriber create orders billing 'order.*'
   tidemark subscriber update orders billing --max-attempts 5
   tidemark subscriber pause orders billing --for 30m
+  tidemark subscriber seek orders billing --to-time 2h
   tidemark subscriber show orders billing
   tidemark subscriber delete orders billing --yes`;
 
-/** `tidemark subscriber`: lists, shows, makes, changes, pauses and deletes the durable subscribers of a queue. */
+/** `tidemark subscriber`: lists, shows, makes, changes, pauses, moves and deletes the durable subscribers of a queue. */
 export function addSubscriber(program: Command): void {
   const subscriber = program
     .command("subscriber")
-    .summary("list, show, create, update, pause, resume and delete subscribers")
-    .description("Look at the durable subscribers of a queue, make, change, pause and delete them. Subscribing under a name makes one too.")
+    .summary("list, show, create, update, pause, resume, seek and delete subscribers")
+    .description("Look at the durable subscribers of a queue, make, change, pause, move and delete them. Subscribing under a name makes one too.")
     .addHelpText("after", EXAMPLES);
   subscriber
     .command("list")
@@ -42,6 +44,7 @@ export function addSubscriber(program: Command): void {
       withBroker(command, async (client, output) => showSubscriber(output, await client.admin.subscriber(queue, name))),
     );
   addSubscriberChanges(subscriber);
+  addSubscriberSeek(subscriber);
   subscriber
     .command("delete")
     .summary("delete a subscriber with its position")

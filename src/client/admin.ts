@@ -21,6 +21,7 @@ import type {
   PurgeQueueResponse,
   ReplayDeadLettersResponse,
   UpdateQueueResponse,
+  SeekSubscriberResponse,
   UpdateSubscriberResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
 import { type ClientInfo, clientInfo } from "./client-info.js";
@@ -38,6 +39,7 @@ import { type ScheduledInfo, scheduledInfo, type ScheduledOptions } from "./sche
 import { type ServerInfo, serverInfo } from "./server-info.js";
 import type { StoredMessage } from "./stored-message.js";
 import { newSubscriber, type SubscriberChanges, type SubscriberOptions, subscriberUpdate } from "./subscriber-control.js";
+import { seekRequest, type SeekOptions, type SeekTarget, type SoughtSubscriber, soughtSubscriber } from "./seek.js";
 import { type SubscriberInfo, subscriberInfo } from "./subscriber-info.js";
 import { TidemarkError } from "./tidemark-error.js";
 import { unaryCall } from "./unary-call.js";
@@ -170,6 +172,17 @@ export class Admin {
     const request = subscriberUpdate(queue, name, changes);
     const response = await unaryCall<UpdateSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.updateSubscriber(request, done));
     return subscriberInfo(present(response.subscriber, "subscriber"));
+  }
+
+  /**
+   * Moves a subscriber back or ahead; durable when it resolves. Open streams go on from there: what they hold is lost to them, and
+   * what comes again says cause "SEEK". Rejects with BEYOND_HEAD or BEFORE_FIRST where there are no messages any more, or not yet.
+   *     const { previousPosition } = await client.admin.seekSubscriber("orders", "billing", { time: new Date("2026-11-24T08:30Z") });
+   *     await client.admin.seekSubscriber("orders", "billing", { restore: previousPosition });
+   */
+  async seekSubscriber(queue: string, name: string, to: SeekTarget, options: SeekOptions = {}): Promise<SoughtSubscriber> {
+    const request = seekRequest(queue, name, to, options);
+    return soughtSubscriber(await unaryCall<SeekSubscriberResponse>(this.connection, this.patienceMs, (done) => this.stub.seekSubscriber(request, done)));
   }
 
   async subscriber(queue: string, name: string): Promise<SubscriberInfo> {

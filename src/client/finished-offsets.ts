@@ -47,6 +47,12 @@ export class FinishedOffsets {
     this.remove(first, Math.max(first, safeNumber(range.last, "last")));
   }
 
+  /** The subscriber was moved: what was acked before says nothing any more. */
+  clear(): void {
+    this.runsNow.length = 0;
+    this.committed = 0;
+  }
+
   /** Everything up to it is on disk. */
   confirmThrough(committedOffset: bigint): void {
     this.committed = Math.max(this.committed, safeNumber(committedOffset, "committed_offset"));

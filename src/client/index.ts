@@ -15,6 +15,7 @@ export type { QueueInfo } from "./queue-info.js";
 export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
 export type { ScheduledInfo, ScheduledOptions } from "./scheduled-info.js";
 export type { RetentionMode, RetentionSettings, WhenFull } from "./retention-settings.js";
+export type { SeekOptions, SeekTarget, SoughtSubscriber, SubscriberPosition } from "./seek.js";
 export type { ServerInfo } from "./server-info.js";
 export type { DeliveryRun, SettledVerdicts, Verdicts } from "./settle-call.js";
 export type { StoredMessage } from "./stored-message.js";

@@ -260,6 +260,7 @@ export class Session implements BatchSession {
       case "gap":
         return this.listener.event(gapEvent(frame.value));
       case "notice":
+        if (frame.value.reason === "POSITION_MOVED") this.finished.clear();
         return this.listener.event(noticeEvent(frame.value));
     }
   }

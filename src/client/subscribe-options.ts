@@ -107,11 +107,12 @@ export type SubscriptionEvent =
     }
   /** Retention dropped messages that this subscriber had not read. */
   | { readonly type: "gap"; readonly firstOffset: number; readonly lastOffset: number; readonly matchingCount: number }
-  /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, TAKEN_OVER, …), `detail` for people. */
+  /** The broker has something to say: `reason` for programs (CAUGHT_UP, DEAD_LETTERED, TAKEN_OVER, POSITION_MOVED, …), `detail` for people. */
   | { readonly type: "notice"; readonly reason: string; readonly detail: string }
   /**
    * The application has these in hand, and an earlier message of their ordering key came back, for `cause`: stop working on
-   * them. They come again behind it, uncounted; settles of them fail with LEASE_LOST. Only with `maxInFlightPerLane` above 1.
+   * them. They come again behind it, uncounted; settles of them fail with LEASE_LOST. Only with `maxInFlightPerLane` above 1, or
+   * with the cause "SEEK", when an operator has moved the subscriber: then what lies ahead of where it is now comes again.
    */
   | { readonly type: "recalled"; readonly deliveries: readonly Delivery[]; readonly cause: string }
   /** A settle did not hold for these offsets, mostly because the lease had run out: the messages come again. */

@@ -36,6 +36,7 @@ export const LIMITS = {
   retryDelayMsMax: 12 * HOUR_MS,
   settleRangesMax: 10_000,
   doneRunsMax: 1_000,
+  positionRunsMax: 10_000,
   firstFrameMs: 10_000,
   unconfirmedSettleMs: 100,
   turnMessagesMax: 2_000,

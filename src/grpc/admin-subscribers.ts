@@ -7,14 +7,19 @@ import {
   GetSubscriberResponse,
   ListSubscribersRequest,
   ListSubscribersResponse,
+  SeekSubscriberRequest,
+  SeekSubscriberResponse,
   UpdateSubscriberRequest,
   UpdateSubscriberResponse,
 } from "../../generated/tidemark/v1/admin_service.js";
+import type { SubscriberPosition as WirePosition } from "../../generated/tidemark/v1/subscriber.js";
 import type { BrokerApi } from "../broker/api.js";
+import type { SubscriberPosition } from "../broker/seek-api.js";
 import { checkName } from "../core/names.js";
 import { decodeRequest, encodeMessage } from "./codec.js";
 import { page, pageQuery } from "./paging.js";
 import { newSubscriber, subscriberUpdate } from "./subscriber-from-wire.js";
+import { seekRequest } from "./seek-from-wire.js";
 import { subscriberResource } from "./to-wire.js";
 
 /** Subscribers. One method each: decode, check, ask the broker, encode. */
@@ -31,6 +36,17 @@ export class SubscriberCalls {
     const request = decodeRequest(UpdateSubscriberRequest, "UpdateSubscriberRequest", bytes);
     const info = await this.broker.updateSubscriber(subscriberUpdate(request.subscriber, request.updateMask));
     return encodeMessage(UpdateSubscriberResponse, { subscriber: subscriberResource(info) });
+  }
+
+  async seekSubscriber(bytes: Buffer): Promise<Buffer> {
+    const request = decodeRequest(SeekSubscriberRequest, "SeekSubscriberRequest", bytes);
+    const { previous, position, repeatedCount, skippedCount } = await this.broker.seekSubscriber(seekRequest(request));
+    return encodeMessage(SeekSubscriberResponse, {
+      previousPosition: wirePosition(previous),
+      position: wirePosition(position),
+      repeatedCount: BigInt(repeatedCount),
+      skippedCount: BigInt(skippedCount),
+    });
   }
 
   async getSubscriber(bytes: Buffer): Promise<Buffer> {
@@ -54,4 +70,8 @@ export class SubscriberCalls {
     await this.broker.deleteSubscriber(checkName("queue", request.queue), checkName("subscriber", request.subscriber));
     return encodeMessage(DeleteSubscriberResponse, {});
   }
+}
+
+function wirePosition({ committedOffset, settled }: SubscriberPosition): WirePosition {
+  return { committedOffset: BigInt(committedOffset), settled: settled.map(({ first, last }) => ({ first: BigInt(first), last: BigInt(last) })) };
 }

@@ -60,6 +60,7 @@ export function adminHandlers(broker: BrokerApi, journal: Journal, version: stri
     deleteQueue: unary(journal, "DeleteQueue", (request) => calls.deleteQueue(request)),
     createSubscriber: unary(journal, "CreateSubscriber", (request) => subscribers.createSubscriber(request)),
     updateSubscriber: unary(journal, "UpdateSubscriber", (request) => subscribers.updateSubscriber(request)),
+    seekSubscriber: unary(journal, "SeekSubscriber", (request) => subscribers.seekSubscriber(request)),
     getSubscriber: unary(journal, "GetSubscriber", (request) => subscribers.getSubscriber(request)),
     listSubscribers: unary(journal, "ListSubscribers", (request) => subscribers.listSubscribers(request)),
     deleteSubscriber: unary(journal, "DeleteSubscriber", (request) => subscribers.deleteSubscriber(request)),

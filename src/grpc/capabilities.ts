@@ -37,6 +37,8 @@ export const CAPABILITIES: readonly string[] = [
   "replace-session",
   /** `retries` with a delay. */
   "retry-delay",
+  /** SeekSubscriber: `recall` with DELIVERY_CAUSE_SEEK, on queues without order too. */
+  "seek",
   /** Several clients on one subscriber. */
   "shared-subscribers",
   /** `start_after_offset`. */

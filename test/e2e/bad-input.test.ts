@@ -242,7 +242,6 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["ListDeadLetters of a reason from the future", listingLetters({ filter: letters({ reasons: [DeadLetterReason.REJECTED, DeadLetterReason.UNRECOGNIZED] }) }), INVALID("filter.reasons[1]")],
   ["ListDeadLetters after no time", listingLetters({ filter: letters({ afterTime: { seconds: 1n, nanos: -1 } }) }), INVALID("filter.after_time")],
   ["ListDeadLetters before no time", listingLetters({ filter: letters({ beforeTime: { seconds: 2n ** 62n, nanos: 0 } }) }), INVALID("filter.before_time")],
-  ["a method of the contract that is not served", [adminPath("seekSubscriber"), GARBAGE], { code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { method: adminPath("seekSubscriber").slice(1) } }],
   ["a method that nobody knows", ["/tidemark.v1.BrokerService/Steal", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],
   ["a service that nobody knows", ["/tidemark.v9.BrokerService/Publish", Buffer.alloc(0)], { code: Code.UNIMPLEMENTED, reason: "" }],
 ];

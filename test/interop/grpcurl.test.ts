@@ -116,12 +116,11 @@ describe("a person with grpcurl at a prompt", () => {
     expect(admin("ListScheduled", { queue: "notes" })).to.deep.equal({});
   });
 
-  it("is told by name what is not built yet", () => {
-    const waiting = ["SeekSubscriber"];
-    for (const rpc of waiting) {
-      const { status, stderr } = spawnSync(GRPCURL, ["-plaintext", "-d", "{}", server.address, `tidemark.v1.AdminService/${rpc}`], { encoding: "utf8", timeout: 15_000 });
-      expect(status, rpc).to.not.equal(0);
-      expect(stderr).to.include("Unimplemented").and.to.include(rpc);
-    }
+  it("moves a subscriber back, and undoes it with what that answered", () => {
+    admin("CreateSubscriber", { subscriber: { queue: "notes", name: "mover", startAt: "START_POSITION_LATEST" } });
+    const moved = admin("SeekSubscriber", { queue: "notes", subscriber: "mover", toPosition: "START_POSITION_EARLIEST" });
+    expect(moved["position"]).to.deep.equal({});
+    expect(admin("SeekSubscriber", { queue: "notes", subscriber: "mover", restore: moved["previousPosition"] })).to.deep.include({ position: moved["previousPosition"], skippedCount: moved["repeatedCount"] });
+    admin("DeleteSubscriber", { queue: "notes", subscriber: "mover" });
   });
 });

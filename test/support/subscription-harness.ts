@@ -212,6 +212,12 @@ export class SubscriptionHarness {
     this.step({ type: "settings_changed", rules: this.settings, detail: Object.keys(rules).join() });
   }
 
+  /** An operator moves the subscriber. */
+  seek(after: number, settled: readonly { readonly first: number; readonly last: number }[] = []): void {
+    const runs = settled.map(({ first, last }) => ({ first: offset(first), last: offset(last) }));
+    this.step({ type: "position_moved", after: offset(after), settled: runs, detail: "moved" });
+  }
+
   /** The process dies: only what the disk holds is left. Time goes on. */
   crash(): void {
     this.saving = undefined;

@@ -69,6 +69,34 @@ export class Oracle {
     this.unready.clear();
   }
 
+  /** What was confirmed as settled beyond an offset, as runs. */
+  settledBeyond(after: number): { first: number; last: number }[] {
+    return single([...this.settledForGood].filter((at) => at > after).sort((a, b) => a - b));
+  }
+
+  /** An operator moves the subscriber: what was confirmed before holds no more, but for what counts as settled there. */
+  moved(after: number, settled: readonly { readonly first: number; readonly last: number }[], move: () => void): void {
+    const stays = new Set(this.harness.settings.ordered ? [] : offsetsIn(settled));
+    for (const at of this.settledForGood) if (at > after && !stays.has(at)) this.settledForGood.delete(at);
+    for (const at of [...offsetsIn([{ first: 1, last: after }]), ...offsetsIn(settled)]) this.claimed.add(at);
+    this.unconfirmed.clear();
+    this.unready.clear();
+    this.toldCounts.clear();
+    // In lanes it depends on what is before them.
+    this.lanesAreBounded ||= settled.length > 0;
+    this.committed = Math.min(this.committed, after);
+    const heard = this.harness.effects.length;
+    const { held } = this.harness.machine.census();
+    move();
+    const recalled = this.harness.effects.slice(heard).flatMap((effect) => (effect.type === "recall" && effect.cause === "SEEK" ? effect.ranges : []));
+    const inHand = [...held].flatMap(([id, runs]) => (this.isAuto(id) ? [] : offsetsIn(runs)));
+    // Whoever is leaving hears nothing any more.
+    expect(inHand, "what is told of as lost").to.include.members(offsetsIn(recalled));
+    const told = new Set(offsetsIn(settled));
+    const { committedOffset } = this.harness.machine.counts();
+    expect(this.harness.matching(after + 1, committedOffset).filter((at) => !told.has(at)), "what retention might take of what comes again").to.deep.equal([]);
+  }
+
   /** Of an exclusive subscription one session works, and only it holds messages. */
   checkWorkers(open: ReadonlySet<string>): void {
     if (!this.exclusive) return;

@@ -228,10 +228,13 @@ export interface SeekSubscriberRequest {
     /** Everything up to this offset counts as settled, nothing beyond it. 0: as EARLIEST. */
     { $case: "afterOffset"; value: bigint }
     | //
-    /** What was published before this time counts as settled, the rest does not. */
+    /**
+     * What was published before this time counts as settled, the rest does not. Before the oldest message: as
+     * EARLIEST; after the newest: as LATEST.
+     */
     { $case: "fromTime"; value: Timestamp }
     | //
-    /** Exactly what an earlier seek answered as previous_position: undoes it. */
+    /** Exactly what an earlier seek answered as previous_position: undoes it. Up to 10,000 runs. */
     { $case: "restore"; value: SubscriberPosition }
     | undefined;
   /** Only counts; nothing is moved. */
@@ -248,7 +251,7 @@ export interface SeekSubscriberResponse {
   position:
     | SubscriberPosition
     | undefined;
-  /** Messages that match, were settled, and come again. */
+  /** Messages that match, were settled or passed over, and come again. */
   repeatedCount: bigint;
   /** Messages that match, were not settled, and do not come any more. */
   skippedCount: bigint;
@@ -5675,10 +5678,13 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): UpdateSubscriberResponse => UpdateSubscriberResponse.decode(value),
   },
   /**
-   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
-   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
-   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
-   * valid range.
+   * Moves a subscriber back or ahead, with clients or without; durable when it is answered. What is in flight
+   * becomes LEASE_LOST, with a `recall` and a `notice` POSITION_MOVED on open streams, which go on. Attempts and
+   * delivery counts begin anew, nothing waits for a retry or blocks its lane any more, and the filter of now holds
+   * for everything beyond the target. Dead letters stay; a message that became one comes again if it lies beyond
+   * the target. What a seek passed over may be trimmed like anything that is settled: then it cannot be undone.
+   * Not idempotent with EARLIEST or LATEST while messages come and go. OUT_OF_RANGE BEYOND_HEAD or BEFORE_FIRST,
+   * with the valid range; NOT_FOUND SUBSCRIBER_NOT_FOUND; DATA_LOSS CHUNK_CORRUPT with `from_time`.
    */
   seekSubscriber: {
     path: "/tidemark.v1.AdminService/SeekSubscriber" as const,
@@ -5923,10 +5929,13 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    */
   updateSubscriber: handleUnaryCall<UpdateSubscriberRequest, UpdateSubscriberResponse>;
   /**
-   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
-   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
-   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
-   * valid range.
+   * Moves a subscriber back or ahead, with clients or without; durable when it is answered. What is in flight
+   * becomes LEASE_LOST, with a `recall` and a `notice` POSITION_MOVED on open streams, which go on. Attempts and
+   * delivery counts begin anew, nothing waits for a retry or blocks its lane any more, and the filter of now holds
+   * for everything beyond the target. Dead letters stay; a message that became one comes again if it lies beyond
+   * the target. What a seek passed over may be trimmed like anything that is settled: then it cannot be undone.
+   * Not idempotent with EARLIEST or LATEST while messages come and go. OUT_OF_RANGE BEYOND_HEAD or BEFORE_FIRST,
+   * with the valid range; NOT_FOUND SUBSCRIBER_NOT_FOUND; DATA_LOSS CHUNK_CORRUPT with `from_time`.
    */
   seekSubscriber: handleUnaryCall<SeekSubscriberRequest, SeekSubscriberResponse>;
   /**
@@ -6191,10 +6200,13 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: UpdateSubscriberResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Moves a subscriber back or ahead. What is in flight becomes LEASE_LOST, attempts and delivery counts
-   * begin anew, waiting retries and dead letters that lie ahead of the target stay as they are. Not
-   * idempotent with `earliest` or a time while messages come and go. OUT_OF_RANGE BEYOND_HEAD, with the
-   * valid range.
+   * Moves a subscriber back or ahead, with clients or without; durable when it is answered. What is in flight
+   * becomes LEASE_LOST, with a `recall` and a `notice` POSITION_MOVED on open streams, which go on. Attempts and
+   * delivery counts begin anew, nothing waits for a retry or blocks its lane any more, and the filter of now holds
+   * for everything beyond the target. Dead letters stay; a message that became one comes again if it lies beyond
+   * the target. What a seek passed over may be trimmed like anything that is settled: then it cannot be undone.
+   * Not idempotent with EARLIEST or LATEST while messages come and go. OUT_OF_RANGE BEYOND_HEAD or BEFORE_FIRST,
+   * with the valid range; NOT_FOUND SUBSCRIBER_NOT_FOUND; DATA_LOSS CHUNK_CORRUPT with `from_time`.
    */
   seekSubscriber(
     request: SeekSubscriberRequest,

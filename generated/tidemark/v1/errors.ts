@@ -212,6 +212,11 @@ export enum ErrorReason {
    */
   FILTER_CHANGES_PENDING = 41,
   /**
+   * BEFORE_FIRST - OUT_OF_RANGE. Messages that the target would bring back are gone: dropped by retention, or purged. Seek
+   * within the valid range, or to EARLIEST. Metadata: `field`, `value`, `limit` (the range).
+   */
+  BEFORE_FIRST = 42,
+  /**
    * QUEUE_FULL - RESOURCE_EXHAUSTED, with RetryInfo. The queue has reached its max_messages or max_bytes, and refuses what would
    * go beyond: WHEN_FULL_REJECT_NEW. Nothing was stored; publish again when its subscribers have settled more, or
    * in a log when messages have grown too old. Metadata: `queue`, `field` (which bound), `value` (what is there),
@@ -365,6 +370,9 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 41:
     case "ERROR_REASON_FILTER_CHANGES_PENDING":
       return ErrorReason.FILTER_CHANGES_PENDING;
+    case 42:
+    case "ERROR_REASON_BEFORE_FIRST":
+      return ErrorReason.BEFORE_FIRST;
     case 45:
     case "ERROR_REASON_QUEUE_FULL":
       return ErrorReason.QUEUE_FULL;
@@ -470,6 +478,8 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_SUBSCRIBER_EXISTS";
     case ErrorReason.FILTER_CHANGES_PENDING:
       return "ERROR_REASON_FILTER_CHANGES_PENDING";
+    case ErrorReason.BEFORE_FIRST:
+      return "ERROR_REASON_BEFORE_FIRST";
     case ErrorReason.QUEUE_FULL:
       return "ERROR_REASON_QUEUE_FULL";
     case ErrorReason.LOG_FULL:
@@ -518,6 +528,12 @@ export enum NoticeReason {
    * is told of the first 100 lanes that are blocked already.
    */
   LANE_BLOCKED = 6,
+  /**
+   * POSITION_MOVED - An operator moved this subscriber with SeekSubscriber; `detail` says from where to where. What this session
+   * held is lost to it, and a `recall` named it before. Forget what was done and not confirmed: a client that
+   * says it at its next open (`done`) would settle what is meant to come again.
+   */
+  POSITION_MOVED = 7,
   UNRECOGNIZED = -1,
 }
 
@@ -544,6 +560,9 @@ export function noticeReasonFromJSON(object: any): NoticeReason {
     case 6:
     case "NOTICE_REASON_LANE_BLOCKED":
       return NoticeReason.LANE_BLOCKED;
+    case 7:
+    case "NOTICE_REASON_POSITION_MOVED":
+      return NoticeReason.POSITION_MOVED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -567,6 +586,8 @@ export function noticeReasonToJSON(object: NoticeReason): string {
       return "NOTICE_REASON_TAKEN_OVER";
     case NoticeReason.LANE_BLOCKED:
       return "NOTICE_REASON_LANE_BLOCKED";
+    case NoticeReason.POSITION_MOVED:
+      return "NOTICE_REASON_POSITION_MOVED";
     case NoticeReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -163,7 +163,10 @@ export enum DeliveryCause {
   DISCONNECT = 4,
   /** RELEASED - It was given back: `releases`, half-close, drain, an orderly stop of the server, or a recall. */
   RELEASED = 5,
-  /** SEEK - SeekSubscriber moved the subscriber back. */
+  /**
+   * SEEK - SeekSubscriber moved the subscriber back: it had been past these. Attempt and delivery count begin anew. After a
+   * restart of the server, what is left of them comes as NEW.
+   */
   SEEK = 6,
   UNRECOGNIZED = -1,
 }
@@ -852,13 +855,14 @@ export interface SessionOpened {
 }
 
 /**
- * Deliveries of an ORDERED queue are taken back, because an earlier message of their lane was not
- * settled. Stop working on them; verdicts on them are LEASE_LOST; they come again, in order, after it.
+ * Deliveries are taken back: on an ORDERED queue because an earlier message of their lane was not settled, on any
+ * because SeekSubscriber moved the subscriber. Stop working on them; verdicts on them are LEASE_LOST. They come
+ * again, in order, after the earlier message, or if they lie beyond where the subscriber is now.
  */
 export interface Recall {
   /** What is taken back, of which batch. */
   ranges: DeliveryRange[];
-  /** What happened to the earlier message: RETRY, TIMEOUT or DISCONNECT. */
+  /** What happened to the earlier message: RETRY, TIMEOUT or DISCONNECT; or SEEK. */
   cause: DeliveryCause;
 }
 

@@ -113,7 +113,10 @@ export interface Subscriber {
 export interface SubscriberPosition {
   /** Everything up to it is settled or filtered out. */
   committedOffset: bigint;
-  /** Settled runs beyond it, by growing offset. */
+  /**
+   * Runs beyond it of which nothing is left to deliver, by growing offset. The 10,000 nearest: what is settled
+   * behind those comes again after an undo.
+   */
   settled: OffsetRange[];
 }
 

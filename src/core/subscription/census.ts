@@ -48,6 +48,6 @@ export function takeCensus(state: SubscriptionState, order: DeliveryOrder): Cens
     next: state.next,
     ...order.whereabouts(),
     held,
-    burying: [...state.burials.keys()],
+    burying: [...state.burials].flatMap(([at, { detached }]) => (detached ? [] : [at])),
   };
 }

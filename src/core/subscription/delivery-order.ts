@@ -81,6 +81,10 @@ export interface DeliveryOrder {
   finished(claimed: OffsetRanges): void;
   /** Messages below `next` can never be read again, wherever they are but in flight or on their way to the dead letters. */
   drop(first: Offset, last: Offset): Dropped;
+  /** Forgets every message: the subscription goes on elsewhere. Verdicts that wait in a lane are lost; leases have ended already. */
+  restart(): void;
+  /** Which messages below `next` are not settled, as of now. Of a lane it knows where it begins, whatever the filter takes of it. */
+  unsettledNow(): (at: Offset, lane: bigint) => boolean;
   /** A session may take more, or other, than before. */
   sessionChanged(session: SessionState): void;
   /** A session is over and has given back what it held. */

@@ -28,7 +28,7 @@ export type Effect =
   /** Answer with `chunks_loaded`, `log_truncated` or `chunk_corrupt`. At most one is outstanding. */
   | { readonly type: "load"; readonly from: Offset }
   | { readonly type: "deliver"; readonly session: SessionId; readonly batch: BatchFacts; readonly parts: readonly DeliveryPart[]; readonly messages: number; readonly bytes: number }
-  /** Of an ordered queue: these deliveries are lost to the session, uncounted, since a message before them in their lane came back. */
+  /** These deliveries are lost to the session, uncounted: a message before them in their lane came back, or the subscriber was moved (SEEK). */
   | { readonly type: "recall"; readonly session: SessionId; readonly ranges: readonly DeliveryRun[]; readonly cause: DeliveryCause }
   /**
    * The cursor changed. Commit `encodeCursor()` and answer `cursor_saved` with the version encoded. One commit in flight a
@@ -46,4 +46,4 @@ export type Effect =
   /** The session reached its stop or finished draining: end its stream with OK. The driver then reports `session_ended`. */
   | { readonly type: "finish_session"; readonly session: SessionId };
 
-export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED" | "TAKEN_OVER" | "SETTINGS_CHANGED" | "LANE_BLOCKED";
+export type NoticeReason = "CAUGHT_UP" | "DEAD_LETTERED" | "TAKEN_OVER" | "SETTINGS_CHANGED" | "LANE_BLOCKED" | "POSITION_MOVED";

@@ -61,8 +61,8 @@ function standingOf(state: SubscriptionState, order: DeliveryOrder, at: Offset, 
       return session.isAuto ? undefined : held(state, order, batch.facts);
     }
   }
-  const burial = state.burials.get(at)?.deadLetter;
-  if (burial !== undefined) return { reason: "DEAD_LETTERED", attempt: burial.attempts, deliveryCount: burial.deliveries, lastReason: burial.detail };
+  const { deadLetter: burial, detached } = state.burials.get(at) ?? {};
+  if (burial !== undefined && detached !== true) return { reason: "DEAD_LETTERED", attempt: burial.attempts, deliveryCount: burial.deliveries, lastReason: burial.detail };
   const place = order.placeOf(at, lane);
   switch (place?.kind) {
     case undefined:

@@ -1,6 +1,6 @@
 import type { Chunk } from "../chunk.js";
 import type { EventFilter } from "../event-filter.js";
-import type { AckMode, Claims, FlowWindow, SessionId, Settlement, Sharing, StopPoint } from "../session.js";
+import type { AckMode, Claims, FlowWindow, OffsetRun, SessionId, Settlement, Sharing, StopPoint } from "../session.js";
 import type { Offset } from "../units.js";
 import type { Pause } from "./pause.js";
 import type { DeliveryRules } from "./settings.js";
@@ -67,6 +67,11 @@ export type Fact =
   | { readonly type: "settings_changed"; readonly rules: DeliveryRules; readonly detail: string }
   /** An operator changed the filter: from `next` on it is this one. `detail` says so to every session. */
   | { readonly type: "filter_changed"; readonly filter: EventFilter; readonly detail: string }
+  /**
+   * An operator moved the subscriber: everything up to `after` counts as settled, beyond it what `settled` says, and nothing
+   * else. What sessions hold is lost to them. `detail` says so to every session.
+   */
+  | { readonly type: "position_moved"; readonly after: Offset; readonly settled: readonly OffsetRun[]; readonly detail: string }
   /** An operator paused the subscriber, or ended its pause (undefined); `detail` says so to every session. */
   | { readonly type: "pause_changed"; readonly pause: Pause | undefined; readonly detail: string }
   /** Answers `take_turn`: a later turn has begun. */

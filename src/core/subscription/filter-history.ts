@@ -36,6 +36,13 @@ export class FilterHistory {
     this.settled(floor);
   }
 
+  /** As of now. */
+  copy(): FilterHistory {
+    const copy = new FilterHistory(this.filter);
+    copy.restore(this.stretches);
+    return copy;
+  }
+
   /** From a cursor. */
   restore(earlier: readonly FilterStretch[]): void {
     this.stretches = [...earlier];

@@ -1,22 +1,22 @@
 import type { DeliveryCause, DeliveryRun } from "../session.js";
 import { MinHeap } from "../min-heap.js";
 import type { OffsetRanges } from "../offset-ranges.js";
-import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
+import { offset, OFFSET_MAX, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BlockedLanes, type Poison } from "./blocked-lanes.js";
 import type { Confirmation } from "./confirmations.js";
 import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
-import { decodeLaneCursor, encodeLaneCursor, type StoredLane } from "./lane-cursor.js";
+import { decodeLaneCursor } from "./lane-cursor.js";
 import type { DeliveryBatch } from "./delivery-batch.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
 import { LaneHandOut } from "./lane-hand-out.js";
-import { recallFrom } from "./lane-recall.js";
+import { recall, recallFrom } from "./lane-recall.js";
 import { entryIndex, Lanes, type Lane, type LaneEntry } from "./lanes.js";
 import { answerLater, tookEffect } from "./lane-answers.js";
 import type { Outlook, OrderPlace } from "./outlook.js";
-import { placeInLane } from "./lane-place.js";
-import { laneTroubles } from "./lane-troubles.js";
+import { laneWhereabouts, placeInLane } from "./lane-place.js";
+import { storeLanes } from "./lane-store.js";
 import type { SessionState } from "./session-state.js";
 import type { SubscriptionState } from "./subscription-state.js";
 
@@ -27,22 +27,17 @@ import type { SubscriptionState } from "./subscription-state.js";
  */
 export class InLanes implements DeliveryOrder {
   readonly newestGoesBackFirst = true;
-  readonly blocked = new BlockedLanes((lane, at, how) => {
-    this.keepReturn(at, how);
-    this.handingOut.mayResume(lane);
-  });
-  private readonly lanes = new Lanes();
+  blocked = this.noneBlocked();
+  private lanes = new Lanes();
   /** What is behind in its lane and has been handed out before. */
-  private readonly returns = new Map<Offset, Return>();
-  private readonly waiting = new MinHeap<{ readonly at: MonotonicMs; readonly message: Offset }>(({ at }) => at);
-  private readonly handingOut: LaneHandOut;
+  private returns = new Map<Offset, Return>();
+  private waiting = nothingWaits();
+  private handingOut: LaneHandOut;
   /** What poison recalls, whichever verdict let it come first; told before the next hand-out. */
   private readonly recalls: Effect[] = [];
 
   constructor(private readonly state: SubscriptionState) {
-    this.handingOut = new LaneHandOut(state, this.lanes, this.returns, this.blocked, (message) => {
-      this.forgetReturns(message, message);
-    });
+    this.handingOut = this.newHandOut();
   }
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
@@ -190,6 +185,21 @@ export class InLanes implements DeliveryOrder {
     return { first: lost.first, count: Math.max(lost.count, returned + decided) };
   }
 
+  restart(): void {
+    for (const { entries } of this.lanes.values()) for (const entry of entries) if (entry.status === "concluded") recall(entry);
+    this.recalls.splice(0);
+    this.lanes = new Lanes();
+    this.returns = new Map();
+    this.waiting = nothingWaits();
+    this.blocked = this.noneBlocked();
+    this.handingOut = this.newHandOut();
+  }
+
+  unsettledNow(): (at: Offset, lane: bigint) => boolean {
+    const firsts = new Map(Array.from(this.lanes.values(), ({ hash, first }) => [hash, first]));
+    return (at, lane) => at >= (firsts.get(lane) ?? OFFSET_MAX);
+  }
+
   sessionChanged(session: SessionState): void {
     this.handingOut.sessionChanged(session);
   }
@@ -219,20 +229,19 @@ export class InLanes implements DeliveryOrder {
   }
 
   store(): Buffer {
-    const lanes: StoredLane[] = [];
-    for (const { hash, first, behind, entries } of this.lanes.values()) lanes.push({ hash, first, count: behind === Infinity ? 0 : behind + entries.length });
-    const { next, lastSettled, done, filters, expired } = this.state;
-    const troubles = laneTroubles(this.state, this.returns, this.lanes);
-    return encodeLaneCursor({ next, lanes, troubles, blocked: this.blocked.stored(), lastSettled, done, earlierFilters: filters.earlier, expired });
+    return storeLanes(this.state, this.returns, this.lanes, this.blocked.stored());
   }
 
-  /** Lanes know where their first message is, and those that came back; not where the others are. */
   whereabouts(): Whereabouts {
-    const waits = new Set(this.waiting.values().map(({ message }) => message));
-    const waiting = [...waits].map((message) => ({ first: message, last: message }));
-    const ready = [...this.returns.keys()].filter((at) => !waits.has(at)).map((at) => ({ first: at, last: at }));
-    const lanes = [...this.lanes.values()].map(({ hash, first, behind, entries }) => ({ hash, first, behind, handedOut: entries.map((entry) => entry.offset) }));
-    return { unsettled: lanes.map(({ first }) => ({ first, last: first })), ready, waiting, blocked: this.blocked.offsets(), lanes };
+    return laneWhereabouts(this.lanes, this.returns, this.waiting.values(), this.blocked);
+  }
+
+  private noneBlocked(): BlockedLanes {
+    return new BlockedLanes((lane, at, how) => { this.keepReturn(at, how); this.handingOut.mayResume(lane); });
+  }
+
+  private newHandOut(): LaneHandOut {
+    return new LaneHandOut(this.state, this.lanes, this.returns, this.blocked, (message) => { this.forgetReturns(message, message); });
   }
 
   /** A verdict that settles; it takes effect now if the message is the first of its lane, and waits otherwise. */
@@ -340,3 +349,5 @@ export class InLanes implements DeliveryOrder {
     if (how.due !== undefined) this.waiting.push({ at: how.due.at, message: at });
   }
 }
+
+const nothingWaits = (): MinHeap<{ readonly at: MonotonicMs; readonly message: Offset }> => new MinHeap(({ at }) => at);

@@ -13,7 +13,7 @@ import { RoomWaits } from "./room-waits.js";
 import type { SessionState } from "./session-state.js";
 import { SessionTurns } from "./session-turns.js";
 import type { SubscriptionState } from "./subscription-state.js";
-import { FRESH, isSuspect, troubleKey, type Trouble } from "./trouble.js";
+import { FRESH, isSuspect, SOUGHT, troubleKey, type Trouble } from "./trouble.js";
 
 /** A session's batch being filled, with the lane entries that it will lease. */
 interface OpenDraft {
@@ -273,9 +273,10 @@ export class LaneHandOut {
     if (how !== undefined && isSuspect(how)) return this.placeAlone(lane, loaded, index, at, how);
     const holder = lane.entries[0]?.session;
     if (holder !== undefined && !this.mayFollow(lane, holder)) return "not now";
-    const session = this.roomFor(holder, how ?? FRESH);
+    const trouble = how ?? this.state.beginning(at);
+    const session = this.roomFor(holder, trouble);
     if (session === undefined) return holder === undefined ? "no room" : "not now";
-    return this.draft(session, lane, loaded, index, at, how ?? FRESH) ? "placed" : this.place(lane, loaded, index, at);
+    return this.draft(session, lane, loaded, index, at, trouble) ? "placed" : this.place(lane, loaded, index, at);
   }
 
   /** The lane's next message may join those in flight: same session, depth to spare, nothing burying or suspect before it. */
@@ -302,7 +303,7 @@ export class LaneHandOut {
 
   /** The session whose turn it is, or that drafts a batch of the same trouble already. Drafts that are full go out on the way. */
   private roomFor(holder: SessionState | undefined, trouble: Trouble): SessionState | undefined {
-    const session = holder ?? (trouble === FRESH ? undefined : this.drafting(trouble)) ?? this.turns.rotate();
+    const session = holder ?? (trouble === FRESH || trouble === SOUGHT ? undefined : this.drafting(trouble)) ?? this.turns.rotate();
     return session !== undefined && this.turns.mayTake(session) ? session : undefined;
   }
 

@@ -1,7 +1,8 @@
 import type { Offset } from "../units.js";
+import type { Whereabouts } from "./delivery-order.js";
 import type { BlockedLanes } from "./blocked-lanes.js";
 import type { OrderPlace } from "./outlook.js";
-import { entryIndex, type Lane } from "./lanes.js";
+import { entryIndex, type Lane, type Lanes } from "./lanes.js";
 import type { Return } from "./return.js";
 import { FRESH } from "./trouble.js";
 
@@ -23,4 +24,13 @@ export function placeInLane(lane: Lane | undefined, at: Offset, next: Offset, { 
   const how = returns.get(at);
   if (how?.due === undefined) return { kind: "ready", trouble: how ?? FRESH };
   return { kind: "retry", trouble: how, dueAt: how.due.at, dueWallMs: how.due.wallMs };
+}
+
+/** Lanes know where their first message is, and those that came back; not where the others are. */
+export function laneWhereabouts(known: Lanes, returns: ReadonlyMap<Offset, Return>, retries: readonly { readonly message: Offset }[], blocked: BlockedLanes): Whereabouts {
+  const waits = new Set(retries.map(({ message }) => message));
+  const waiting = [...waits].map((message) => ({ first: message, last: message }));
+  const ready = [...returns.keys()].filter((at) => !waits.has(at)).map((at) => ({ first: at, last: at }));
+  const lanes = [...known.values()].map(({ hash, first, behind, entries }) => ({ hash, first, behind, handedOut: entries.map((entry) => entry.offset) }));
+  return { unsettled: lanes.map(({ first }) => ({ first, last: first })), ready, waiting, blocked: blocked.offsets(), lanes };
 }

@@ -14,7 +14,7 @@ export function recallFrom(lane: Lane, index: number): DeliveryRun[] {
 }
 
 /** Ends a lease, or a verdict that waited, without a count. */
-function recall(entry: LaneEntry): void {
+export function recall(entry: LaneEntry): void {
   const { session, batch } = entry;
   const positions = batch?.positions(entry.offset, entry.offset);
   if (batch === undefined || positions === undefined) return;

@@ -1,6 +1,6 @@
-import type { SessionId } from "../session.js";
+import type { OffsetRun, SessionId } from "../session.js";
 import { OffsetRanges } from "../offset-ranges.js";
-import { offset, wallMs, type Offset } from "../units.js";
+import { offset, OFFSET_MAX, wallMs, type Offset } from "../units.js";
 import { Confirmations, type Confirmation } from "./confirmations.js";
 import { FATE } from "./delivery-batch.js";
 import type { DeadLetter, Effect } from "./effects.js";
@@ -11,13 +11,15 @@ import type { SessionState } from "./session-state.js";
 import type { SubscriptionSettings } from "./settings.js";
 import type { SubscriptionTally } from "./tally.js";
 import type { TurnShare } from "./turn-budget.js";
-import { hasHistory, type Trouble } from "./trouble.js";
+import { FRESH, hasHistory, SOUGHT, type Trouble } from "./trouble.js";
 
 /** A message that has left its lease for the dead letters, but whose copy is not in a commit yet. */
 export interface Burial {
   readonly deadLetter: DeadLetter;
   /** The settles that wait for it: more than one when the verdict was repeated. */
   readonly owed: Confirmation[];
+  /** The subscriber was moved since: the letter is kept, and the message is none that the order waits for. */
+  detached: boolean;
 }
 
 /** What the machine knows, but for the order of its messages. */
@@ -41,6 +43,10 @@ export class SubscriptionState {
   pause: PauseInForce | undefined;
   /** The outstanding `load`. */
   loading: Offset | undefined;
+  /** It was asked for before the subscription was moved: its answer is not what is wanted now. */
+  private loadIsStale = false;
+  /** What is handed out up to here comes once more: the subscription had been there when it was moved. */
+  private soughtThrough = offset(0);
   /** Everything up to it was purged: nothing of it blocks a lane. */
   purgedThrough = offset(0);
   /** The wall clock as of the step at hand: a message whose time has passed is settled where it would be handed out. */
@@ -53,7 +59,7 @@ export class SubscriptionState {
 
   /**
    * @param next the first offset never looked at
-   * @param durableFloor the committed offset; never goes back
+   * @param durableFloor the committed offset; goes back only when an operator moves the subscription
    * @param tally counts what was done, for others to read
    * @param turn how much of the turn at hand is this subscription's
    */
@@ -83,6 +89,40 @@ export class SubscriptionState {
   *holders(): Iterable<SessionState> {
     yield* this.sessions.values();
     yield* this.leaving;
+  }
+
+  /** Goes on behind `after`, but for what counts as settled beyond it. */
+  move(after: Offset, settled: readonly OffsetRun[]): void {
+    this.soughtThrough = offset(Math.max(this.soughtThrough, this.next - 1));
+    this.next = offset(after + 1);
+    this.head = offset(Math.max(this.head, after));
+    this.lastSettled = offset(Math.min(this.lastSettled, after));
+    // Retention must not take what has just come back into reach; what a move ahead lets go of, it lets go of when that is durable.
+    this.durableFloor = offset(Math.min(this.durableFloor, after));
+    this.done.remove(offset(1), OFFSET_MAX);
+    for (const { first, last } of settled) this.done.add(first, last);
+    this.filters.restore([]);
+    this.loaded.clear();
+    this.loadIsStale = this.loading !== undefined;
+    this.change();
+  }
+
+  /** The history of a message that was not handed out since the subscription is where it is. */
+  beginning(at: Offset): Trouble {
+    return at <= this.soughtThrough ? SOUGHT : FRESH;
+  }
+
+  /** The last offset whose messages begin as this one does. */
+  beginsAlikeThrough(at: Offset): Offset {
+    return at <= this.soughtThrough ? this.soughtThrough : OFFSET_MAX;
+  }
+
+  /** The answer to the outstanding load is here; false: it is none to what would be asked now. */
+  answered(): boolean {
+    const isFresh = !this.loadIsStale;
+    this.loading = undefined;
+    this.loadIsStale = false;
+    return isFresh;
   }
 
   /** Sessions that may be spoken to. */
@@ -142,7 +182,8 @@ export class SubscriptionState {
         yield* held;
       }
     }
-    for (const [at, { deadLetter }] of this.burials) {
+    for (const [at, { deadLetter, detached }] of this.burials) {
+      if (detached) continue;
       // Not yet copied: after a crash the message comes once more, with the counts it had.
       const { attempts: attempt, deliveries: deliveryCount, detail: lastReason } = deadLetter;
       yield { trouble: { attempt, deliveryCount, cause: "RETRY", lastReason }, first: at, last: at };

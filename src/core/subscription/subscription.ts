@@ -13,6 +13,7 @@ import { Leases } from "./leases.js";
 import { Losses } from "./losses.js";
 import { LoadedChunk } from "./loaded-chunks.js";
 import { OperatorChanges } from "./operator-changes.js";
+import { Seeking, type StandingPosition } from "./seeking.js";
 import { SessionEnds } from "./session-ends.js";
 import { SessionPlaces } from "./session-places.js";
 import type { SubscriptionSettings } from "./settings.js";
@@ -51,6 +52,7 @@ export class Subscription {
   private readonly operator: OperatorChanges;
   private readonly places: SessionPlaces;
   private readonly ends: SessionEnds;
+  private readonly seeking: Seeking;
   private readonly departures: Departures;
   private awaitsTurn = false;
   private announcedVersion = 0;
@@ -68,6 +70,7 @@ export class Subscription {
     this.places = new SessionPlaces(state, order);
     this.departures = new Departures(state, order, this.verdicts, this.places);
     this.ends = new SessionEnds(state, order);
+    this.seeking = new Seeking(state, order);
     this.leases = new Leases(state, this.verdicts);
     this.losses = new Losses(state, order, this.verdicts);
     this.operator = new OperatorChanges(state, order, this.verdicts);
@@ -150,6 +153,11 @@ export class Subscription {
     return offset(Math.min(this.order.floor, this.state.lastSettled));
   }
 
+  /** Where it stands, as of now. Costs what its unsettled messages cost. */
+  standing(): StandingPosition {
+    return this.seeking.standing();
+  }
+
   /** Which events it takes, by offset. */
   get filters(): FilterHistory {
     return this.state.filters;
@@ -205,12 +213,10 @@ export class Subscription {
         this.takeChunks(fact, effects);
         return;
       case "log_truncated":
-        state.loading = undefined;
-        this.losses.truncate(fact.first, effects);
+        if (state.answered()) this.losses.truncate(fact.first, effects);
         return;
       case "chunk_corrupt":
-        state.loading = undefined;
-        this.losses.lose(fact.from, fact.through, effects);
+        if (state.answered()) this.losses.lose(fact.from, fact.through, effects);
         return;
       case "log_purged":
         this.losses.purge(fact.through, fact.matchingAhead, effects);
@@ -220,6 +226,11 @@ export class Subscription {
           state.durableFloor = offset(Math.max(state.durableFloor, this.encoded.floor));
           state.durableVersion = Math.max(state.durableVersion, fact.version);
         }
+        return;
+      case "position_moved":
+        this.seeking.move(fact, effects);
+        // A cursor that is on its way is of before: its floor is none to rely on.
+        this.encoded = undefined;
         return;
       case "dead_letters_copied":
         this.verdicts.buried(fact.offsets);
@@ -271,7 +282,7 @@ export class Subscription {
   private takeChunks(fact: Extract<Fact, { type: "chunks_loaded" }>, effects: Effect[]): void {
     const { state } = this;
     const wanted = state.loading;
-    state.loading = undefined;
+    if (!state.answered()) return;
     for (const chunk of fact.chunks) {
       state.head = offset(Math.max(state.head, chunk.last));
       state.loaded.add(new LoadedChunk(chunk, state.filters, state.settings.name));

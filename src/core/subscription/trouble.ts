@@ -14,6 +14,9 @@ export interface Trouble {
 /** A message that was never handed out. */
 export const FRESH: Trouble = { attempt: 1, deliveryCount: 1, cause: "NEW", lastReason: "" };
 
+/** One that comes once more since the subscriber was moved: it begins anew. */
+export const SOUGHT: Trouble = { ...FRESH, cause: "SEEK" };
+
 /** From this hand-out on a message is suspected of killing its consumer and travels alone. */
 const SUSPECT_DELIVERY_COUNT = 3;
 

@@ -1,8 +1,9 @@
 import { OffsetRanges } from "../offset-ranges.js";
-import { offset, type MonotonicMs, type Now, type Offset } from "../units.js";
+import { offset, OFFSET_MAX, type MonotonicMs, type Now, type Offset } from "../units.js";
 import { BatchDraft, sendBatch } from "./batch-draft.js";
-import { CursorCorrupt, dueAgain, NEVER } from "./cursor-bytes.js";
-import { decodeCursor, encodeCursor, type StoredTrouble } from "./cursor-codec.js";
+import { CursorCorrupt, dueAgain } from "./cursor-bytes.js";
+import { decodeCursor } from "./cursor-codec.js";
+import { storeUnordered } from "./unordered-store.js";
 import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Outlook, OrderPlace } from "./outlook.js";
 import type { Return } from "./return.js";
@@ -12,7 +13,7 @@ import { ReturnedMessages, suspectLimit, type ReturnedGroup } from "./returned-m
 import type { SessionState } from "./session-state.js";
 import { SessionTurns } from "./session-turns.js";
 import type { SubscriptionState } from "./subscription-state.js";
-import { FRESH, hasHistory, isSuspect, type Trouble } from "./trouble.js";
+import { FRESH, isSuspect, type Trouble } from "./trouble.js";
 
 /**
  * The order of a queue without order: messages go out by offset, but nobody waits for another one. What came back goes
@@ -22,12 +23,12 @@ import { FRESH, hasHistory, isSuspect, type Trouble } from "./trouble.js";
 export class Unordered implements DeliveryOrder {
   readonly blocked = undefined;
   readonly newestGoesBackFirst = false;
-  private readonly returns = new ReturnedMessages();
+  private returns = new ReturnedMessages();
   private readonly turns: SessionTurns;
 
   constructor(
     private readonly state: SubscriptionState,
-    private readonly unsettled = new OffsetRanges(),
+    private unsettled = new OffsetRanges(),
   ) {
     this.turns = new SessionTurns(state);
   }
@@ -140,6 +141,17 @@ export class Unordered implements DeliveryOrder {
     return { first: dropped.min, count: dropped.size };
   }
 
+  restart(): void {
+    this.returns = new ReturnedMessages();
+    this.unsettled = new OffsetRanges();
+  }
+
+  unsettledNow(): (at: Offset) => boolean {
+    const unsettled = new OffsetRanges();
+    unsettled.addAll(this.unsettled);
+    return (at) => unsettled.has(at);
+  }
+
   sessionChanged(): void {
     // Whoever has room is asked anew at each hand-out.
   }
@@ -166,8 +178,7 @@ export class Unordered implements DeliveryOrder {
   }
 
   store(): Buffer {
-    const { next, lastSettled, done, filters, expired } = this.state;
-    return encodeCursor({ next, unsettled: this.unsettled, troubles: this.troubles(), lastSettled, done, earlierFilters: filters.earlier, expired });
+    return storeUnordered(this.state, this.unsettled, this.returns);
   }
 
   whereabouts(): Whereabouts {
@@ -267,10 +278,10 @@ export class Unordered implements DeliveryOrder {
       if (loaded === undefined || !loaded.isUsable) return state.next;
       const share = this.turns.shareOf(session, state.head - state.next + 1);
       const draft = new BatchDraft(Math.min(session.messagesRoom, room, share), session.settings.maxBatchBytes, session.bytesRoom);
-      this.draftNew(draft);
+      const trouble = this.draftNew(draft);
       if (draft.count === 0) continue;
       draft.eachRun((first, last) => { this.unsettled.add(first, last); });
-      this.send(session, draft, FRESH, false, now, effects);
+      this.send(session, draft, trouble, false, now, effects);
       this.passNew();
     }
     return undefined;
@@ -310,42 +321,36 @@ export class Unordered implements DeliveryOrder {
     return index;
   }
 
-  /** Fills a batch from `next` on, across chunks, and moves `next` past what it took or passed over. */
-  private draftNew(draft: BatchDraft): void {
+  /** Fills a batch from `next` on, across chunks, and moves `next` past what it took or passed over. Answers what they have in common. */
+  private draftNew(draft: BatchDraft): Trouble {
     const { state } = this;
+    let trouble = FRESH;
+    let through = OFFSET_MAX;
     while (state.next <= state.head) {
       const loaded = state.loaded.find(state.next);
-      if (loaded === undefined || !loaded.isUsable) return;
+      if (loaded === undefined || !loaded.isUsable) return trouble;
       const { chunk } = loaded;
       let index = this.nextNew(loaded, state.next - chunk.first);
       while (index < chunk.count) {
-        if (!draft.take(chunk, index)) {
-          state.next = offset(chunk.first + index);
-          return;
+        const at = offset(chunk.first + index);
+        if (draft.count === 0) {
+          trouble = state.beginning(at);
+          through = state.beginsAlikeThrough(at);
+        }
+        if (at > through || !draft.take(chunk, index)) {
+          state.next = at;
+          return trouble;
         }
         index = this.nextNew(loaded, index + 1);
       }
       state.next = offset(chunk.last + 1);
     }
+    return trouble;
   }
 
   private send(session: SessionState, draft: BatchDraft, trouble: Trouble, alone: boolean, now: MonotonicMs, effects: Effect[]): void {
     sendBatch(session, draft, trouble, alone, now, effects);
     this.state.turn.spend(draft.count, draft.bytes);
     this.turns.served(session);
-  }
-
-  /** Everything unsettled that has a history, wherever it is. */
-  private troubles(): StoredTrouble[] {
-    const troubles: StoredTrouble[] = this.returns.waitingRetries().slice();
-    for (const group of this.returns.groups) {
-      if (hasHistory(group)) troubles.push({ ...group, dueWallMs: NEVER });
-    }
-    for (const { trouble, first, last } of this.state.troubledElsewhere()) {
-      const offsets = new OffsetRanges();
-      offsets.add(first, last);
-      troubles.push({ ...trouble, offsets, dueWallMs: NEVER });
-    }
-    return troubles;
   }
 }

@@ -121,7 +121,7 @@ export class Verdicts {
       if (burial === undefined) continue;
       const { deadLetter } = burial;
       state.burials.delete(at);
-      this.order.buried(at);
+      if (!burial.detached) this.order.buried(at);
       const version = state.change();
       this.buriedNotices.push({ version, deadLetter });
       for (const owed of burial.owed) {
@@ -195,8 +195,15 @@ export class Verdicts {
   }
 
   private buryLater(deadLetter: DeadLetter, owed: Confirmation | undefined): void {
-    this.state.burials.set(deadLetter.offset, { deadLetter, owed: owed === undefined ? [] : [owed] });
+    const under = this.state.burials.get(deadLetter.offset);
     if (owed !== undefined) owed.waits++;
+    if (under !== undefined) {
+      // Given up again since the subscriber was moved, before the letter of the first time was written: that one will do.
+      under.detached = false;
+      if (owed !== undefined) under.owed.push(owed);
+      return;
+    }
+    this.state.burials.set(deadLetter.offset, { deadLetter, owed: owed === undefined ? [] : [owed], detached: false });
     this.givenUp.push(deadLetter);
   }
 

@@ -16,6 +16,7 @@ const NOTICES: Readonly<Record<SentNotice, NoticeReason>> = {
   TAKEN_OVER: NoticeReason.TAKEN_OVER,
   SETTINGS_CHANGED: NoticeReason.SETTINGS_CHANGED,
   LANE_BLOCKED: NoticeReason.LANE_BLOCKED,
+  POSITION_MOVED: NoticeReason.POSITION_MOVED,
 };
 const BURIALS: Readonly<Record<DeadLetter["reason"], DeadLetterReason>> = {
   REJECTED: DeadLetterReason.REJECTED,

@@ -7,6 +7,7 @@ import type { MessageExplanation, SubscriberExplanation } from "../../../src/bro
 import type { PeekPage } from "../../../src/broker/peek.js";
 import type { PullCall, Pulled, PullOrder, SettleAnswer } from "../../../src/broker/pull-api.js";
 import type { ScheduledInfo, ScheduledPage } from "../../../src/broker/schedule-api.js";
+import type { SeekOutcome } from "../../../src/broker/seek-api.js";
 import type { SubscriberInfo } from "../../../src/broker/subscriber-api.js";
 import type { OpenSession, SessionId, Settlement } from "../../../src/core/session.js";
 import { offset, wallMs } from "../../../src/core/units.js";
@@ -153,6 +154,10 @@ export class ScriptedBroker implements BrokerApi {
   }
 
   updateSubscriber(): Promise<SubscriberInfo> {
+    return unscripted();
+  }
+
+  seekSubscriber(): Promise<SeekOutcome> {
     return unscripted();
   }
 

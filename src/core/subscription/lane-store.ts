@@ -1,13 +1,22 @@
 import { offset, type Offset, type WallMs } from "../units.js";
 import { NEVER } from "./cursor-bytes.js";
 import type { Return } from "./return.js";
-import type { LaneTrouble } from "./lane-cursor.js";
+import type { StoredBlock } from "./blocked-lanes.js";
+import { encodeLaneCursor, type LaneTrouble, type StoredLane } from "./lane-cursor.js";
 import type { Lanes } from "./lanes.js";
 import type { SubscriptionState } from "./subscription-state.js";
 import { hasHistory, type Trouble } from "./trouble.js";
 
+/** The cursor of lanes, encoded. */
+export function storeLanes(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, known: Lanes, blocked: readonly StoredBlock[]): Buffer {
+  const lanes: StoredLane[] = [];
+  for (const { hash, first, behind, entries } of known.values()) lanes.push({ hash, first, count: behind === Infinity ? 0 : behind + entries.length });
+  const { next, lastSettled, done, filters, expired } = state;
+  return encodeLaneCursor({ next, lanes, troubles: laneTroubles(state, returns, known), blocked, lastSettled, done, earlierFilters: filters.earlier, expired });
+}
+
 /** Everything unsettled in lanes that has a history, wherever it is, but for what blocks its lane. */
-export function laneTroubles(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, lanes: Lanes): LaneTrouble[] {
+function laneTroubles(state: SubscriptionState, returns: ReadonlyMap<Offset, Return>, lanes: Lanes): LaneTrouble[] {
   const troubles: LaneTrouble[] = [];
   for (const [at, how] of returns) {
     if (hasHistory(how)) troubles.push(stored(how, at, how.due?.wallMs ?? NEVER));
