@@ -109,6 +109,12 @@ export class OffsetRanges {
     return removed;
   }
 
+  copy(): OffsetRanges {
+    const copy = new OffsetRanges();
+    copy.addAll(this);
+    return copy;
+  }
+
   /** Adds every run of another set. */
   addAll(other: OffsetRanges): void {
     for (let i = 0; i < other.runCount; i++) {

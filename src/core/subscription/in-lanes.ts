@@ -66,13 +66,9 @@ export class InLanes implements DeliveryOrder {
     return offset((this.lanes.first ?? this.state.next) - 1);
   }
 
-  get unsettledCount(): number {
-    return this.lanes.messages;
-  }
+  get unsettledCount(): number { return this.lanes.messages; }
 
-  get waitingRetryCount(): number {
-    return this.waiting.size;
-  }
+  get waitingRetryCount(): number { return this.waiting.size; }
 
   get awaitsCursor(): boolean {
     return this.handingOut.awaitsCursor;

@@ -66,9 +66,7 @@ export class LaneHandOut {
     this.expiry = new LaneExpiry(state, lanes, this.claims);
   }
 
-  get awaitsCursor(): boolean {
-    return this.awaiting.some(({ version }) => version > this.state.durableVersion);
-  }
+  get awaitsCursor(): boolean { return this.awaiting.some(({ version }) => version > this.state.durableVersion); }
 
   /** Something that this lane may have waited for has happened, or what was behind in it is gone. */
   mayResume(lane: Lane): void {

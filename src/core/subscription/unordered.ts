@@ -43,8 +43,7 @@ export class Unordered implements DeliveryOrder {
     state.filters.restore(earlierFilters);
     state.expired = expired;
     const order = new Unordered(state, unsettled);
-    const plain = new OffsetRanges();
-    plain.addAll(unsettled);
+    const plain = unsettled.copy();
     for (const trouble of troubles) {
       for (const { first, last } of trouble.offsets.runs()) {
         if (plain.remove(first, last) !== last - first + 1) throw new CursorCorrupt("a troubled message is not unsettled");
@@ -91,14 +90,10 @@ export class Unordered implements DeliveryOrder {
   }
 
   /** A verdict that settles has taken effect when it is given. */
-  repeated(): void {
-    return;
-  }
+  repeated(): void { return; }
 
   /** See `repeated`. */
-  repeatedThrough(): void {
-    return;
-  }
+  repeatedThrough(): void { return; }
 
   /** Nothing waits behind it, so there is nothing to block. */
   poisoned(first: Offset, last: Offset, _owed: unknown, _poison: unknown, bury: (first: Offset, last: Offset) => void): void {
@@ -147,8 +142,7 @@ export class Unordered implements DeliveryOrder {
   }
 
   unsettledNow(): (at: Offset) => boolean {
-    const unsettled = new OffsetRanges();
-    unsettled.addAll(this.unsettled);
+    const unsettled = this.unsettled.copy();
     return (at) => unsettled.has(at);
   }
 
