@@ -7,7 +7,7 @@ import { LoadedChunk } from "../core/subscription/loaded-chunks.js";
 import type { StandingPosition } from "../core/subscription/seeking.js";
 import type { Chunk } from "../core/chunk.js";
 import { offset } from "../core/units.js";
-import type { Offset } from "../core/units.js";
+import type { Offset, WallMs } from "../core/units.js";
 import { LogCorrupt } from "../ports/log.js";
 import type { Log } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
@@ -23,6 +23,8 @@ export interface Move {
   readonly to: Destination;
   /** The oldest message that is there. */
   readonly first: Offset;
+  /** What has expired by then comes neither way. */
+  readonly nowMs: WallMs;
 }
 
 /** What a move brings back and passes over, and what was settled beyond the floor before it. */
@@ -64,15 +66,16 @@ class Count {
   }
 
   take(chunk: Chunk, first: number, last: number): void {
-    const { subscriber, before, to } = this.move;
+    const { subscriber, before, to, nowMs } = this.move;
     const was = new LoadedChunk(chunk, before.filters, subscriber);
     const is = new LoadedChunk(chunk, this.filters, subscriber);
     for (let index = first - chunk.first; index <= last - chunk.first; index++) {
       const at = offset(chunk.first + index);
+      const isGone = is.isExpired(index, nowMs);
       const wasLeft = was.takes(index) && !before.isSettled(at, chunk.laneHash?.[index] ?? 0n);
       const isLeft = at > to.after && is.takes(index) && !to.settled.has(at);
-      if (wasLeft && !isLeft) this.skipped++;
-      else if (isLeft && !wasLeft) this.repeated++;
+      if (wasLeft && !isLeft && !isGone) this.skipped++;
+      else if (isLeft && !wasLeft && !isGone) this.repeated++;
       if (wasLeft) this.unsettled.add(at, at);
     }
   }

@@ -10,7 +10,7 @@ import type { SubscriptionDriver } from "./subscription-driver.js";
 import type { TrimFloors } from "./trim-floors.js";
 
 /** What the seeker needs of its queue. */
-export type SeekerParts = Pick<SubscribersParts, "queue" | "log" | "turns" | "journal" | "trimIdle" | "cursorSaved">;
+export type SeekerParts = Pick<SubscribersParts, "queue" | "log" | "clock" | "turns" | "journal" | "trimIdle" | "cursorSaved">;
 
 /** Does something with a subscriber while nobody else makes, changes or deletes it. SUBSCRIBER_NOT_FOUND. */
 export type WithSubscriber = <T>(name: string, work: (driver: SubscriptionDriver) => Promise<T>) => Promise<T>;
@@ -28,7 +28,7 @@ export class Seeker {
 
   /** See SeekApi. */
   async seek(request: SeekRequest): Promise<SeekOutcome> {
-    const { queue, log, turns } = this.parts;
+    const { queue, log, clock, turns } = this.parts;
     const target = await findTarget(request.target, queue, log);
     const release = this.floors.hold(offset(0));
     try {
@@ -37,7 +37,7 @@ export class Seeker {
         // From here to the move in one turn: the log and the subscription stay as they are.
         if (driver.isOver) throw movedError(driver.name);
         const { first } = log.head();
-        const found: Move = { subscriber: driver.name, before: driver.standing(), filter: driver.filters.current, to: destination(target, queue, log.head()), first };
+        const found: Move = { subscriber: driver.name, before: driver.standing(), filter: driver.filters.current, to: destination(target, queue, log.head()), first, nowMs: clock.wall() };
         if (!request.dryRun) await this.move(driver, found);
         return found;
       });

@@ -19,7 +19,7 @@ export interface SubscribersParts extends DriverParts {
   readonly changed: () => void;
   /** A committed offset may have moved. */
   readonly cursorSaved: () => void;
-  readonly sessionOver: DriverOwner["sessionOver"];
+  readonly sessionOver: DriverOwner<SubscriptionDriver>["sessionOver"];
 }
 
 /** One durable subscriber that is loaded. */

@@ -45,7 +45,7 @@ export class Subscribers {
   private readonly awake = new Set<SubscriptionDriver>();
   private readonly floors = new TrimFloors();
   private readonly serial = new SerialByName();
-  private readonly owner: DriverOwner;
+  private readonly owner: DriverOwner<SubscriptionDriver>;
   private readonly stored: StoredSubscribers;
   /** When they had clients, and who is abandoned. */
   readonly expiry: SubscriberExpiry;

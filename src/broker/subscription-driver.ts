@@ -56,7 +56,7 @@ export class SubscriptionDriver implements SessionHome, TurnTaker {
     settings: SubscriptionSettings,
     private readonly machine: Subscription,
     private readonly parts: DriverParts,
-    private readonly owner: DriverOwner,
+    private readonly owner: DriverOwner<SubscriptionDriver>,
     stored: StoredCursor | undefined,
   ) {
     const { log, state, tail, clock, scheduler, turns, journal } = parts;

@@ -219,6 +219,20 @@ describe("A seek", () => {
     expect(await bench.broker.getSubscriber("orders", "billing")).to.include({ deadLetterCount: 1, committedOffset: 1 });
   });
 
+  it("counts nothing that has expired, since that comes neither way", async () => {
+    const bench = await Bench.start();
+    await bench.subscribe({ subscriber: "keeper", flow: { maxMessages: 1, maxBytes: 1, paused: true } });
+    await bench.accepted([{ event: "a", ttlMs: 1_000 }, { event: "a" }]);
+    const reader = await bench.subscribe();
+    await reader.received(2);
+    await reader.settle({ acks: [run(1, 2)] });
+    expect((await seek(bench, EARLIEST, true)).repeatedCount).to.equal(2);
+    bench.clock.advance(1_000);
+    expect((await seek(bench, EARLIEST)).repeatedCount).to.equal(1);
+    expect((await reader.received(3)).slice(2)).to.deep.equal([2]);
+    expect((await seek(bench, LATEST)).skippedCount).to.equal(1);
+  });
+
   it("takes a long log in slices, and what cannot be read counts for nothing", async () => {
     const bench = await Bench.start();
     const reader = await bench.subscribe({ subscriber: "keeper", flow: { maxMessages: 1, maxBytes: 1, paused: true } });
