@@ -118,9 +118,10 @@ export class Oracle {
     const lost = [...within(before.ready), ...within(before.waiting), ...before.blocked.filter((at) => at <= through), ...harness.matching(before.next, through)];
     if (through < before.next - 1) this.lanesAreBounded = true;
     const heard = harness.effects.length;
-    // Whoever was not told yet that its session is open begins behind the purge.
     const started = [...before.held.keys()].filter((id) => harness.started.has(id));
     purge();
+    // A purge also frees who waited for one that was leaving: the first of them hears what nobody was there to hear.
+    if (started.length === 0) started.push(...[...before.held.keys()].filter((id) => harness.started.has(id)).slice(0, 1));
     for (const [id, runs] of before.held) this.ackLate(id, within(runs));
     const gaps = harness.effects.slice(heard).flatMap((effect) => (effect.type === "gap" ? [effect] : []));
     for (const { first, last, matchingCount } of gaps) expect(matchingCount, "what is told of as lost").to.be.at.most(harness.settings.ordered ? last - first + 1 : lost.length);

@@ -1,8 +1,11 @@
 import { expect } from "chai";
+import { until } from "../support/condition.js";
 import { startTestServer } from "../support/server.js";
 import type { TestServer } from "../support/server.js";
 import type { Stubs } from "../support/stubs.js";
 import { TmuxTerminal } from "../support/tmux-terminal.js";
+
+const DEADLINE_MS = 10_000;
 
 describe("a question before something is lost", () => {
   let server: TestServer;
@@ -22,7 +25,10 @@ describe("a question before something is lost", () => {
   });
 
   async function ask(): Promise<void> {
-    terminal.type("clear; tidemark queue delete orders");
+    terminal.type("clear");
+    // What was asked before must not be taken for this question, whose answer would come too early.
+    await until("the screen is clear", DEADLINE_MS, () => !terminal.text.includes("Go on?"));
+    terminal.type("tidemark queue delete orders");
     await terminal.shows("this deletes the queue orders with 1 message and 0 subscribers, for good. Go on? [y/N]");
   }
 
