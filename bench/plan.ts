@@ -6,8 +6,10 @@ import { fanOutCell } from "./measures/fan-out.js";
 import { LATENCY, latencyCell, type Way } from "./measures/latency.js";
 import { type Cell, cellNotRun, type FigureKind, type Measure, RATE } from "./measures/measure.js";
 import { nativeCell, nativeEchoCell } from "./measures/native-unary.js";
-import { filterCells, mixedCell, orderedCell, publishBatchCell } from "./measures/own.js";
+import { filterCells, mixedCell, orderedCell, publishBatchCell, retryCells } from "./measures/own.js";
 import { pipelinedCell, publishCell } from "./measures/publish.js";
+import { PULLS, pullsCell } from "./measures/pulls.js";
+import { SCHEDULES, schedulesCell } from "./measures/schedules.js";
 
 const KIB = 1_024;
 const SMALL = Buffer.alloc(128, "x");
@@ -86,6 +88,9 @@ export function plan({ tidemark, peer, limits }: Parties, sizes: Sizes): readonl
     ...[1_000, 20_000].map((perSecond) => latency("answer to a publish", "answer", perSecond)),
     { name: "Tidemark: messages a filter looks at", figures: RATE, cells: ours((own) => filterCells(own, sizes.backlog, SMALL)) },
     { name: "Tidemark: an ordered queue", figures: RATE, cells: ours((own) => [1, 100, 10_000].flatMap((keys) => [1, 100].map((depth) => orderedCell(own, keys, depth, sizes.orderedBacklog, SMALL)))) },
+    { name: "Tidemark: a backlog with retries", figures: RATE, cells: ours((own) => retryCells(own, sizes.backlog, SMALL)) },
+    { name: "Tidemark: schedules, 64 callers", figures: SCHEDULES, cells: ours((own) => [schedulesCell(own, SMALL)]) },
+    { name: "Tidemark: pulls of 100, settled by range", figures: PULLS, cells: ours((own) => [1, 16].map((callers) => pullsCell(own, callers, sizes.backlog, SMALL))) },
     { name: "Tidemark: mixed load on ten queues", figures: RATE, cells: ours((own) => [mixedCell(own, SMALL)]) },
   ];
 }

@@ -6,7 +6,7 @@ export type Figures = Readonly<Record<string, number>>;
 /** How a figure is read. */
 export interface FigureKind {
   readonly name: string;
-  readonly unit: "msgs/s" | "ms" | "messages";
+  readonly unit: "msgs/s" | "calls/s" | "ms" | "messages";
 }
 
 /** One thing to measure on one contestant, or on a bare limit of the stack. */

@@ -10,17 +10,25 @@ const FILL_MESSAGES = 1_000;
 const FILLS_IN_FLIGHT = 8;
 /** The kinds of events of which a filter takes one. */
 const KINDS = 100;
+const RETRIED_OF = 100;
+const RETRY_DELAY_MS = 10;
 
-/** A backlog to read, and how: by which name it goes in the table. */
-interface Reading {
-  readonly name: string;
-  readonly ordered: boolean;
+/** A backlog of `count` messages. */
+export interface Filling {
   readonly count: number;
-  /** Of the count, those that the reader gets. */
-  readonly matching: number;
   /** Event and key of the i-th message. */
   readonly message: (i: number) => { readonly event: string; readonly orderingKey?: string };
+}
+
+/** A backlog to read, and how: by which name it goes in the table. */
+interface Reading extends Filling {
+  readonly name: string;
+  readonly ordered: boolean;
+  /** Of the count, those that the reader gets. */
+  readonly matching: number;
   readonly options: SubscribeOptions;
+  /** One message of so many fails the first time and is done when it comes again. Default: none. */
+  readonly retriedOf?: number;
 }
 
 /** Batches of 100 by PublishBatch. */
@@ -35,6 +43,15 @@ export function filterCells(tidemark: Tidemark, count: number, payload: Buffer):
   return [
     readingCell(tidemark, payload, { ...backlog, name: "no filter", matching: count, options: {} }),
     readingCell(tidemark, payload, { ...backlog, name: `a filter that takes 1 of ${KINDS}`, matching: count / KINDS, options: { events: ["bench.kind7"] } }),
+  ];
+}
+
+/** The same backlog when all messages succeed, and when one of a hundred is retried once, a moment later. Counts what is settled. */
+export function retryCells(tidemark: Tidemark, count: number, payload: Buffer): readonly Cell[] {
+  const backlog = { ordered: false, count, matching: count, message: () => ({ event: EVENT }), options: {} };
+  return [
+    readingCell(tidemark, payload, { ...backlog, name: "no retries" }),
+    readingCell(tidemark, payload, { ...backlog, name: `1 of ${RETRIED_OF} retried after ${RETRY_DELAY_MS} ms`, retriedOf: RETRIED_OF }),
   ];
 }
 
@@ -70,7 +87,8 @@ function readingCell(tidemark: Tidemark, payload: Buffer, reading: Reading): Cel
   return { ...cell, contestant: reading.name };
 }
 
-async function fill(client: TidemarkClient, queue: string, { count, message }: Reading, payload: Buffer): Promise<void> {
+/** Fills a queue, some batches at a time. */
+export async function fill(client: TidemarkClient, queue: string, { count, message }: Filling, payload: Buffer): Promise<void> {
   let filled = 0;
   const filler = async (): Promise<void> => {
     while (filled < count) {
@@ -82,8 +100,8 @@ async function fill(client: TidemarkClient, queue: string, { count, message }: R
   await Promise.all(Array.from({ length: FILLS_IN_FLIGHT }, filler));
 }
 
-/** Reads and acks until all that match have come, or the time is over. */
-async function read(client: TidemarkClient, queue: string, { options, matching, count }: Reading, ms: number): Promise<Figures> {
+/** Reads and settles until all that match have come, or the time is over. */
+async function read(client: TidemarkClient, queue: string, { options, matching, count, retriedOf = Infinity }: Reading, ms: number): Promise<Figures> {
   const started = performance.now();
   const subscription = client.subscribe(queue, { subscriber: "reader", maxInFlightMessages: 10_000, ...options });
   let received = 0;
@@ -96,6 +114,10 @@ async function read(client: TidemarkClient, queue: string, { options, matching, 
     subscription.drain();
   }, ms);
   for await (const delivery of subscription) {
+    if (delivery.offset % retriedOf === 0 && delivery.attempt === 1) {
+      delivery.retry(RETRY_DELAY_MS);
+      continue;
+    }
     delivery.ack();
     if (++received === matching) break;
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { PullResponse } from "../../generated/tidemark/v1/pull.js";
 import { Admin } from "./admin.js";
@@ -43,6 +44,8 @@ export class TidemarkClient {
     private readonly options: ConnectOptions,
   ) {
     this.patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    // Each pull listens to it while it waits, and Node takes more than ten listeners for a leak.
+    setMaxListeners(0, this.closing.signal);
     this.admin = new Admin(connection, this.patienceMs, this.closing.signal);
     this.publisher = new Publisher(connection, this.patienceMs);
   }

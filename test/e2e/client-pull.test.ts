@@ -22,6 +22,20 @@ describe("pulling through the client", () => {
 
   const publish = (count: number): Promise<unknown> => client.publishBatch("orders", Array.from({ length: count }, (_, i) => ({ event: "order.created", payload: `text ${i + 1}`, orderingKey: `k${i}` })));
 
+  it("pulls as often at once as a program likes, without a warning of Node", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): number => warnings.push(warning);
+    process.on("warning", note);
+    try {
+      await publish(20);
+      const pulls = await Promise.all(Array.from({ length: 20 }, () => client.pull("orders", { subscriber: "billing", maxMessages: 1 })));
+      expect(new Set(pulls.flatMap(({ deliveries }) => deliveries.map(({ offset }) => offset))).size).to.equal(20);
+      expect(warnings).to.deep.equal([]);
+    } finally {
+      process.off("warning", note);
+    }
+  });
+
   it("hands over deliveries, whose verdicts are durable when they are settled", async () => {
     await publish(4);
     const pulled = await client.pull("orders", { subscriber: "billing", maxMessages: 3 });
