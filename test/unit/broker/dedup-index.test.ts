@@ -4,6 +4,9 @@ import { offset, wallMs } from "../../../src/core/units.js";
 
 const START = Date.UTC(2026, 0, 1);
 
+/** Ids of one segment. */
+const SEGMENT = 65_535;
+
 /** Spreads small numbers over 64 bits, both halves. */
 function id(n: number): bigint {
   return (BigInt(n + 1) * 0x9e37_79b9_7f4a_7c15n) & 0xffff_ffff_ffff_ffffn;
@@ -51,6 +54,61 @@ describe("DedupIndex", () => {
     const index = new DedupIndex(1_000, 1_000_000);
     for (let n = 0; n < 70_000; n++) index.add(id(n), 1n, offset(n + 1), wallMs(START + Math.floor(n / 1_000)));
     index.expire(wallMs(START + 10_000));
+    expect(index.size).to.equal(0);
+  });
+
+  it("holds one segment beside its bound at most, however many ids pass through", () => {
+    const idsMax = 1_000;
+    const index = new DedupIndex(60_000, idsMax);
+    const sizes = new Set<number>();
+    const total = 4 * SEGMENT;
+    for (let n = 0; n < total; n++) {
+      index.add(id(n), 1n, offset(n + 1), wallMs(START));
+      index.expire(wallMs(START));
+      sizes.add(index.size);
+    }
+    expect(Math.max(...sizes)).to.equal(SEGMENT + idsMax - 1);
+    expect(index.size).to.equal(SEGMENT);
+    const known = (n: number): boolean => index.find(id(n), wallMs(START)) !== undefined;
+    for (let n = total - idsMax; n < total; n++) expect(known(n), `id ${n}`).to.equal(true);
+    for (let n = 0; n < total - SEGMENT; n += 97) expect(known(n), `id ${n}`).to.equal(false);
+  });
+
+  it("drops segments whole, each when its newest id leaves the window, while later ones stay as they are", () => {
+    const index = new DedupIndex(10_000, 1_000_000);
+    const added = 3 * SEGMENT;
+    for (let n = 0; n < added; n++) index.add(id(n), 1n, offset(n + 1), wallMs(START + 1_000 * Math.floor(n / SEGMENT)));
+    const sizeAt = (ms: number): number => {
+      index.expire(wallMs(START + ms));
+      return index.size / SEGMENT;
+    };
+    expect([10_000, 10_001, 11_000, 11_001, 12_000, 12_001].map(sizeAt)).to.deep.equal([3, 2, 2, 1, 1, 0]);
+    expect(index.neededFrom(wallMs(START + 12_001), offset(added + 1))).to.equal(added + 1);
+  });
+
+  it("lets go at the next expiry of what smaller bounds do not hold, and keeps more from larger ones on", () => {
+    const index = new DedupIndex(60_000, 1_000_000);
+    const now = wallMs(START);
+    let added = 0;
+    const add = (count: number): void => {
+      for (const end = added + count; added < end; added++) {
+        index.add(id(added), 1n, offset(added + 1), now);
+        index.expire(now);
+      }
+    };
+    add(3 * SEGMENT);
+    expect(index.size).to.equal(3 * SEGMENT);
+    index.bound(60_000, 1_000);
+    index.expire(now);
+    expect(index.size).to.equal(SEGMENT);
+    index.bound(60_000, 1_000_000);
+    expect(index.find(id(0), now)).to.equal(undefined);
+    add(2 * SEGMENT);
+    expect(index.size).to.equal(3 * SEGMENT);
+    expect(index.find(id(2 * SEGMENT), now)?.offset).to.equal(2 * SEGMENT + 1);
+    index.bound(10, 1_000_000);
+    expect([index.find(id(added - 1), wallMs(START + 10))?.offset, index.find(id(added - 1), wallMs(START + 11))]).to.deep.equal([added, undefined]);
+    index.expire(wallMs(START + 11));
     expect(index.size).to.equal(0);
   });
 

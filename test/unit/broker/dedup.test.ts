@@ -70,6 +70,44 @@ describe("Publishing with message ids", () => {
     expect(await bench.publishMany(1)).to.include({ firstOffset: 4 });
   });
 
+  describe("of which a queue remembers a number at least", () => {
+    const BATCH = 1_000;
+    /** More ids than the smallest bound keeps: a segment of 65,535 goes when a thousand came after it. */
+    const BATCHES = 67;
+    const batch = (n: number): { messageId: string }[] => Array.from({ length: BATCH }, (_, i) => ({ messageId: `${n}-${i}` }));
+    const publishAll = async (bench: Bench, first: number): Promise<void> => {
+      for (let n = first; n < first + BATCHES; n++) expect(await bench.accepted(batch(n))).to.include({ duplicate: false });
+    };
+    const isKnown = async (bench: Bench, n: number): Promise<boolean> => (await bench.accepted(batch(n))).duplicate;
+    const bound = (bench: Bench, dedupIdsMax: number): Promise<unknown> =>
+      bench.broker.updateQueue({ name: "orders", queueId: "", ordering: undefined, changes: { dedupIdsMax } });
+
+    it("forgets the oldest beyond it and knows the newest, after a restart too", async () => {
+      const bench = await Bench.start();
+      await bench.broker.createQueue({ name: "orders", ordering: "ORDERED", own: { dedupIdsMax: BATCH } });
+      await publishAll(bench, 0);
+      expect(await isKnown(bench, BATCHES - 1)).to.equal(true);
+      expect(await isKnown(bench, 0)).to.equal(false);
+      await bench.crashAndRestart();
+      expect([await isKnown(bench, BATCHES - 1), await isKnown(bench, 0)]).to.deep.equal([true, true]);
+      expect(await isKnown(bench, 1)).to.equal(false);
+    });
+
+    it("forgets more once it is smaller, and no more once it is larger again", async () => {
+      const bench = await Bench.start();
+      await bench.broker.createQueue({ name: "orders", ordering: "ORDERED", own: {} });
+      await publishAll(bench, 0);
+      expect([await isKnown(bench, 0), await isKnown(bench, BATCHES - 1)]).to.deep.equal([true, true]);
+      await bound(bench, BATCH);
+      await bench.publishMany(1);
+      expect([await isKnown(bench, BATCHES - 1), await isKnown(bench, 0)]).to.deep.equal([true, false]);
+      await bound(bench, DEFAULTS.dedupIdsMax);
+      expect(await isKnown(bench, 1)).to.equal(false);
+      await publishAll(bench, BATCHES);
+      expect([await isKnown(bench, 0), await isKnown(bench, 1), await isKnown(bench, BATCHES)]).to.deep.equal([true, true, true]);
+    });
+  });
+
   it("makes an answer that cites an undurable message wait for that message's commit", async () => {
     const bench = await Bench.start();
     await bench.publishMany(1);
