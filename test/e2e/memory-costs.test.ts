@@ -37,6 +37,12 @@ const COSTS: Readonly<Record<string, (bench: MemoryBench) => Promise<number>>> =
 
   "An open Subscribe stream": (bench) => bench.bytesEach(200, 800, (from, to) => forEach(from, to, () => bench.open("queue", "shared"))),
 
+  "A pull session, with the message that it holds": async (bench) => {
+    await bench.createQueue("queue");
+    await bench.publish("queue", 0, 4_000);
+    return bench.bytesEach(200, 1_000, (from, to) => forEach(from, to, () => bench.stubs.pull({ queue: "queue", subscriber: "shared", maxMessages: 1 })));
+  },
+
   "A message in flight": async (bench) => {
     await bench.createQueue("queue");
     await bench.publish("queue", 0, 100_000);
