@@ -181,8 +181,9 @@ function claimsOf(harness: SubscriptionHarness, oracle: Oracle, id: string, step
     // What is on its way to the dead letters goes there, whatever is claimed.
     harness.finishBurying();
     const through = Math.max(Math.min(step.from, head), machine.settledThrough);
-    const works = [...open].every((other) => machine.standsBy(other));
-    // One that stands by is heard when it takes over, which may be in this very step.
+    // One that stands by is heard when it takes over, which may be in this very step; while one leaves, another may come first.
+    const oneLeaves = [...machine.census().held.keys()].some((other) => !open.has(other));
+    const works = !oneLeaves && [...open].every((other) => machine.standsBy(other));
     oracle.claims(id, Array.from({ length: through }, (_, i) => i + 1), works);
     return { processedThrough: offset(through) };
   }
