@@ -49,6 +49,8 @@ export class Burial {
 
   private async work(): Promise<void> {
     this.working = true;
+    // The step that asks for them ends first, so that the commit with the copies has the cursor without the messages.
+    await Promise.resolve();
     try {
       while (this.waiting.length > 0) await this.buryNext();
     } catch (error) {

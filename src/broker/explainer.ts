@@ -123,7 +123,7 @@ export class Explainer {
     const { expireTimeMs } = message;
     const expiry = expireTimeMs === 0 ? {} : { expireTimeMs };
     if (standing === undefined && isBeforeStart(record, message)) return { reason: "BEFORE_START" };
-    if (expireTimeMs !== 0 && expireTimeMs <= now.wallMs && !isWithClient(standing)) return { reason: "EXPIRED", ...expiry };
+    if (expireTimeMs !== 0 && expireTimeMs <= now.wallMs && !isWithClient(standing) && standing?.reason !== "DEAD_LETTERED") return { reason: "EXPIRED", ...expiry };
     if (standing === undefined) return { reason: "SETTLED" };
     const aheadCount = standing.reason === "BEHIND_BACKLOG" ? driver.backlog.before(at) : undefined;
     return { ...standing, ...expiry, ...(standing.lane !== undefined && { orderingKey: message.orderingKey }), ...(aheadCount !== undefined && { aheadCount }) };

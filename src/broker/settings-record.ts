@@ -5,6 +5,7 @@ import type { OwnSettings, QueueField } from "./queue-settings.js";
 /** What a record has in words; the rest is numbers. */
 const RULES: { readonly [F in QueueField]?: { readonly path: string; readonly allowed: readonly string[] } } = {
   onPoison: { path: "on_poison", allowed: ["DEAD_LETTER", "BLOCK_LANE"] },
+  onExpiry: { path: "on_expiry", allowed: ["SETTLE", "DEAD_LETTER"] },
   retentionMode: { path: "retention.mode", allowed: ["UNTIL_ACKED", "LOG"] },
   whenFull: { path: "retention.when_full", allowed: ["DROP_OLDEST", "REJECT_NEW"] },
 };

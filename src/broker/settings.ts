@@ -1,7 +1,7 @@
 import { DEFAULTS } from "../core/limits.js";
 import { whenFullByMode } from "../core/retention.js";
 import type { Retention, RetentionMode, WhenFull } from "../core/retention.js";
-import type { DeliveryRules, OnPoison } from "../core/subscription/settings.js";
+import type { DeliveryRules, OnExpiry, OnPoison } from "../core/subscription/settings.js";
 
 /** What an operator may say about every queue and subscriber; docs/limits.md has the reasons of the defaults. */
 export interface BrokerSettings {
@@ -16,6 +16,7 @@ export interface BrokerSettings {
   readonly maxUnsettled: number;
   /** BLOCK_LANE only on ordered queues. */
   readonly onPoison: OnPoison;
+  readonly onExpiry: OnExpiry;
   readonly flowMessages: number;
   readonly flowBytes: number;
   readonly deliveryBatchMessages: number;
@@ -37,7 +38,7 @@ export interface BrokerSettings {
 
 /** Settings of a broker that was told nothing. */
 export const BROKER_DEFAULTS: BrokerSettings = {
-  ...{ autoCreateQueues: true, onPoison: "DEAD_LETTER" },
+  ...{ autoCreateQueues: true, onPoison: "DEAD_LETTER", onExpiry: "SETTLE" },
   ...{ retentionMode: "UNTIL_ACKED", maxAgeMs: 0, maxBytes: 0, maxMessages: 0, whenFull: undefined },
   ...DEFAULTS,
 };
@@ -48,8 +49,8 @@ export function retentionIn({ retentionMode = "UNTIL_ACKED", maxAgeMs = 0, maxBy
 }
 
 /** The part of the settings that a subscription goes by. */
-export function deliveryRules({ maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison }: BrokerSettings): DeliveryRules {
-  return { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison };
+export function deliveryRules({ maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison, onExpiry }: BrokerSettings): DeliveryRules {
+  return { maxAttempts, maxDeliveries, maxUnsettled, backoffMinMs, backoffMaxMs, backoffFactor, onPoison, onExpiry };
 }
 
 /** Whether two sets of rules are one. */

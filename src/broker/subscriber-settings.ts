@@ -13,6 +13,7 @@ export const SUBSCRIBER_FIELDS = {
   flowMessages: "window_messages",
   flowBytes: "window_bytes",
   expireAfterMs: "expire_after",
+  onExpiry: "on_expiry",
 } as const satisfies Partial<Record<keyof BrokerSettings, string>>;
 
 export type SubscriberField = keyof typeof SUBSCRIBER_FIELDS;

@@ -42,6 +42,7 @@ const FLAGS: readonly SettingFlag[] = [
   { setting: "windowMessages", flags: "--window-messages <count>", about: "messages that a client holds, to 100000 (server: 1000)", value: positiveInteger, label: "window messages", text: countText },
   { setting: "windowBytes", flags: "--window-bytes <bytes>", about: "bytes that a client holds, to 67108864 (server: 8388608)", value: positiveInteger, label: "window bytes", text: bytesText },
   { setting: "expireAfterMs", flags: "--expire-after <time>", about: "delete a subscriber without a client after this long, from 1s; 0s: never (server: 0s)", value: time, label: "expire after", text: expiryText },
+  { setting: "onExpiry", flags: "--on-expiry <rule>", about: "what becomes of messages that expire (server: settle)", value: ["settle", "dead-letter"], label: "on expiry", text: String },
   { setting: "dedupWindowMs", flags: "--dedup-window <time>", about: "how long message ids are remembered, 0s to 24h (server: 2m)", value: time, label: "dedup window", text: durationText },
   { setting: "dedupIdsMax", flags: "--dedup-ids <count>", about: "how many message ids are remembered, to 10000000 (server: 1000000)", value: positiveInteger, label: "dedup ids", text: countText },
   { setting: "retention", flags: "--retention <mode>", about: "what releases a message: until-acked, every subscriber; log, nothing but the bounds (default: until-acked)", value: ["until-acked", "log"], label: "retention", text: String },

@@ -12,7 +12,7 @@ export type { Published } from "./publish-frame.js";
 export type { PullOptions } from "./pull-options.js";
 export type { Pulled } from "./pulled.js";
 export type { QueueInfo } from "./queue-info.js";
-export type { OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
+export type { OnExpiry, OnPoison, QueueChanges, QueueSettings, SubscriberSettings } from "./queue-settings.js";
 export type { ScheduledInfo, ScheduledOptions } from "./scheduled-info.js";
 export type { RetentionMode, RetentionSettings, WhenFull } from "./retention-settings.js";
 export type { SeekOptions, SeekTarget, SoughtSubscriber, SubscriberPosition } from "./seek.js";

@@ -1,5 +1,5 @@
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
-import { OnPoison as WireOnPoison, SubscriberSettings as WireSettings } from "../../generated/tidemark/v1/settings.js";
+import { OnExpiry as WireOnExpiry, OnPoison as WireOnPoison, SubscriberSettings as WireSettings } from "../../generated/tidemark/v1/settings.js";
 import { RETENTION_MODES, settingsOfRetention, WHEN_FULLS, wireRetention, type RetentionSettings } from "./retention-settings.js";
 import { safeNumber } from "./safe-number.js";
 import { TidemarkError } from "./tidemark-error.js";
@@ -11,6 +11,12 @@ import { durationFromMs, durationToMs } from "./wire-time.js";
  * decides. "UNRECOGNIZED" is only answered: a rule newer than this client.
  */
 export type OnPoison = "DEAD_LETTER" | "BLOCK_LANE" | "UNRECOGNIZED";
+
+/**
+ * What becomes of a message that expires before its subscriber has settled it. "SETTLE": it counts as settled. "DEAD_LETTER": it
+ * is moved to the dead letters as well. "UNRECOGNIZED" is only answered: a rule newer than this client.
+ */
+export type OnExpiry = "SETTLE" | "DEAD_LETTER" | "UNRECOGNIZED";
 
 /** How messages are delivered to the subscribers of a queue. What is left out comes from the server, whose usual values are given. */
 export interface SubscriberSettings {
@@ -36,6 +42,8 @@ export interface SubscriberSettings {
   readonly windowBytes?: number;
   /** After how long without a client a subscriber is deleted, from 1 s. 0: never. Default: never. */
   readonly expireAfterMs?: number;
+  /** What becomes of messages that expire. Default: "SETTLE". */
+  readonly onExpiry?: OnExpiry;
 }
 
 /** What a queue may set: for itself, and for its subscribers to inherit. What is left out comes from the server. */
@@ -64,6 +72,7 @@ const PATHS: Readonly<Record<SettingName, string>> = {
   windowMessages: "subscriber_defaults.window_messages",
   windowBytes: "subscriber_defaults.window_bytes",
   expireAfterMs: "subscriber_defaults.expire_after",
+  onExpiry: "subscriber_defaults.on_expiry",
   dedupWindowMs: "dedup_window",
   dedupIdsMax: "dedup_ids_max",
   retention: "retention.mode",
@@ -84,7 +93,7 @@ const KINDS = {
 } as const;
 
 /** Settings that are one of some words. */
-type RuleName = "onPoison" | "retention" | "whenFull";
+type RuleName = "onPoison" | "onExpiry" | "retention" | "whenFull";
 
 const KIND_OF: Readonly<Record<Exclude<SettingName, RuleName>, keyof typeof KINDS>> = {
   ...{ ackTimeoutMs: "time", backoffMinMs: "time", backoffMaxMs: "time", dedupWindowMs: "time", expireAfterMs: "time", maxAgeMs: "time" },
@@ -93,7 +102,8 @@ const KIND_OF: Readonly<Record<Exclude<SettingName, RuleName>, keyof typeof KIND
 };
 
 const ON_POISONS: Readonly<Record<string, WireOnPoison>> = { DEAD_LETTER: WireOnPoison.DEAD_LETTER, BLOCK_LANE: WireOnPoison.BLOCK_LANE };
-const RULES: Readonly<Record<RuleName, Readonly<Record<string, unknown>>>> = { onPoison: ON_POISONS, retention: RETENTION_MODES, whenFull: WHEN_FULLS };
+const ON_EXPIRIES: Readonly<Record<string, WireOnExpiry>> = { SETTLE: WireOnExpiry.SETTLE, DEAD_LETTER: WireOnExpiry.DEAD_LETTER };
+const RULES: Readonly<Record<RuleName, Readonly<Record<string, unknown>>>> = { onPoison: ON_POISONS, onExpiry: ON_EXPIRIES, retention: RETENTION_MODES, whenFull: WHEN_FULLS };
 
 /** A queue to make. Throws INVALID_FIELD for a setting that cannot be sent. */
 export function newQueue(name: string, ordered: boolean, settings: QueueSettings): Queue {
@@ -119,7 +129,7 @@ export function settingsOfQueue({ dedupWindow, dedupIdsMax, subscriberDefaults, 
 /** What an answer says of subscribers. */
 export function settingsOfSubscriber(wire: WireSettings | undefined): SubscriberSettings {
   if (wire === undefined) return {};
-  const { ackTimeout, backoff, maxAttempts, maxDeliveries, onPoison, maxUnsettled, windowMessages, windowBytes, expireAfter } = wire;
+  const { ackTimeout, backoff, maxAttempts, maxDeliveries, onPoison, maxUnsettled, windowMessages, windowBytes, expireAfter, onExpiry } = wire;
   return {
     ...(ackTimeout !== undefined && { ackTimeoutMs: durationToMs(ackTimeout) }),
     ...(maxAttempts !== 0 && { maxAttempts }),
@@ -132,6 +142,7 @@ export function settingsOfSubscriber(wire: WireSettings | undefined): Subscriber
     ...(windowMessages !== 0 && { windowMessages }),
     ...(windowBytes !== 0n && { windowBytes: safeNumber(windowBytes, "window_bytes") }),
     ...(expireAfter !== undefined && { expireAfterMs: durationToMs(expireAfter) }),
+    ...(onExpiry !== WireOnExpiry.UNSPECIFIED && { onExpiry: onExpiryName(onExpiry) }),
   };
 }
 
@@ -157,7 +168,7 @@ function queueWith(settings: QueueSettings): Queue {
 /** Settings of subscribers. Nothing at all where nothing is set: a broker that knows no settings makes queues all the same. */
 export function wireSettings(settings: SubscriberSettings): WireSettings | undefined {
   if (!isAnySet(settings, (path) => path.startsWith("subscriber_defaults."))) return undefined;
-  const { ackTimeoutMs, backoffMinMs, backoffMaxMs, backoffFactor, windowBytes = 0, onPoison = "", expireAfterMs } = settings;
+  const { ackTimeoutMs, backoffMinMs, backoffMaxMs, backoffFactor, windowBytes = 0, onPoison = "", onExpiry = "", expireAfterMs } = settings;
   const { maxAttempts = 0, maxDeliveries = 0, maxUnsettled = 0, windowMessages = 0 } = settings;
   const backsOff = isAnySet(settings, (path) => path.startsWith("subscriber_defaults.backoff."));
   return {
@@ -167,6 +178,7 @@ export function wireSettings(settings: SubscriberSettings): WireSettings | undef
     backoff: backsOff ? { minDelay: optionalDuration(backoffMinMs), maxDelay: optionalDuration(backoffMaxMs), factor: backoffFactor ?? 0 } : undefined,
     onPoison: ON_POISONS[onPoison] ?? WireOnPoison.UNSPECIFIED,
     expireAfter: optionalDuration(expireAfterMs),
+    onExpiry: ON_EXPIRIES[onExpiry] ?? WireOnExpiry.UNSPECIFIED,
   };
 }
 
@@ -176,7 +188,7 @@ function isAnySet(settings: QueueSettings, isMeant: (path: string) => boolean): 
 
 function checkSetting(field: SettingName, value: unknown): void {
   if (value === undefined) return;
-  if (field === "onPoison" || field === "retention" || field === "whenFull") {
+  if (field === "onPoison" || field === "onExpiry" || field === "retention" || field === "whenFull") {
     const rules = RULES[field];
     if (typeof value !== "string" || !Object.hasOwn(rules, value)) throw invalid(field, value, Object.keys(rules).join(" or "));
     return;
@@ -199,6 +211,17 @@ function onPoisonName(wire: WireOnPoison): OnPoison {
       return "DEAD_LETTER";
     case WireOnPoison.BLOCK_LANE:
       return "BLOCK_LANE";
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+function onExpiryName(wire: WireOnExpiry): OnExpiry {
+  switch (wire) {
+    case WireOnExpiry.SETTLE:
+      return "SETTLE";
+    case WireOnExpiry.DEAD_LETTER:
+      return "DEAD_LETTER";
     default:
       return "UNRECOGNIZED";
   }

@@ -43,6 +43,7 @@ export const LIMITS = {
   turnBytesMax: 2 * MIB,
   rememberedBatches: 1_024,
   blockedLanesTold: 100,
+  buryingExpiredMax: 1_000,
   flowMessagesMax: 100_000,
   flowBytesMax: 64 * MIB,
   deliveryBatchMessagesMax: 1_000,

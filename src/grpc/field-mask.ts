@@ -5,7 +5,7 @@ const ALL_FIELDS = "*";
 
 /**
  * One field that may be set: what a request says there, undefined when it says nothing. Throws INVALID_FIELD for a value that is
- * not allowed, and NOT_BUILT_YET for one that is not served; the second kind of field sets nothing.
+ * not allowed.
  */
 export type FieldReader<From, To> = (from: From, field: string) => To;
 

@@ -19,13 +19,8 @@ const WIDEST_TIME = wallMs(9_999_999_999_999);
 /** Fields of `when`, as the `.proto` spells them. */
 const WHEN_FIELDS = { delay: "delay", deliverTime: "deliver_time" } as const;
 
-/** The answer to a field that the contract has and this server has not yet: never silence. */
-export function notBuiltYet(field: string): BrokerError {
-  return new BrokerError("NOT_BUILT_YET", `${field} is part of the contract, but this server does not serve it yet; leave it out`, { field });
-}
-
 /**
- * A message as the broker takes it; INVALID_FIELD, MESSAGE_TOO_LARGE or NOT_BUILT_YET otherwise.
+ * A message as the broker takes it; INVALID_FIELD or MESSAGE_TOO_LARGE otherwise.
  * @param requestBytes size of the request that it came in: a small one needs no measuring
  */
 export function newMessage(field: string, wire: WireMessage | undefined, requestBytes: number): NewMessage {

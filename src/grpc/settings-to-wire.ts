@@ -1,4 +1,4 @@
-import { OnExpiry, OnPoison as WireOnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
+import { OnExpiry as WireOnExpiry, OnPoison as WireOnPoison, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
 import type { Queue, Retention as WireRetention } from "../../generated/tidemark/v1/queue.js";
 import type { OwnSettings } from "../broker/queue-settings.js";
@@ -7,17 +7,18 @@ import type { OwnSubscriberSettings } from "../broker/subscriber-settings.js";
 import { retentionIn } from "../broker/settings.js";
 import type { BrokerSettings } from "../broker/settings.js";
 import type { RetentionMode, WhenFull } from "../core/retention.js";
-import type { OnPoison } from "../core/subscription/settings.js";
+import type { OnExpiry, OnPoison } from "../core/subscription/settings.js";
 import { duration } from "./wire-numbers.js";
 
 export const ON_POISONS: Readonly<Record<OnPoison, WireOnPoison>> = { DEAD_LETTER: WireOnPoison.DEAD_LETTER, BLOCK_LANE: WireOnPoison.BLOCK_LANE };
+const ON_EXPIRIES: Readonly<Record<OnExpiry, WireOnExpiry>> = { SETTLE: WireOnExpiry.SETTLE, DEAD_LETTER: WireOnExpiry.DEAD_LETTER };
 
 const MODES: Readonly<Record<RetentionMode, WireMode>> = { UNTIL_ACKED: WireMode.UNTIL_ACKED, LOG: WireMode.LOG };
 const WHEN_FULLS: Readonly<Record<WhenFull, WireWhenFull>> = { DROP_OLDEST: WireWhenFull.DROP_OLDEST, REJECT_NEW: WireWhenFull.REJECT_NEW };
 
 /** What holds for subscribers: every field is set. Zero `expire_after`: never. */
 export function settingsInEffect(settings: BrokerSettings): SubscriberSettings {
-  return { ...subscriberSettings(settings), onExpiry: OnExpiry.SETTLE };
+  return subscriberSettings(settings);
 }
 
 /** What a queue sets itself, and nothing of what it inherits; of retention, which it has from nobody, what holds. */
@@ -46,6 +47,7 @@ function subscriberSettings(own: OwnSubscriberSettings): SubscriberSettings {
     maxAttempts: own.maxAttempts ?? 0,
     backoff: backsOff ? { minDelay: optionalDuration(backoffMinMs), maxDelay: optionalDuration(backoffMaxMs), factor: backoffFactor ?? 0 } : undefined,
     onPoison: own.onPoison === undefined ? WireOnPoison.UNSPECIFIED : ON_POISONS[own.onPoison],
+    onExpiry: own.onExpiry === undefined ? WireOnExpiry.UNSPECIFIED : ON_EXPIRIES[own.onExpiry],
     maxDeliveries: own.maxDeliveries ?? 0,
     maxUnsettled: own.maxUnsettled ?? 0,
     windowMessages: own.flowMessages ?? 0,

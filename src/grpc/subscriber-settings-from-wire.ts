@@ -1,11 +1,10 @@
-import { OnExpiry, OnPoison as WireOnPoison } from "../../generated/tidemark/v1/settings.js";
+import { OnExpiry as WireOnExpiry, OnPoison as WireOnPoison } from "../../generated/tidemark/v1/settings.js";
 import type { SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import type { SubscriberSettingChanges } from "../broker/subscriber-settings.js";
 import { LIMITS } from "../core/limits.js";
 import { invalidField } from "../core/names.js";
-import type { OnPoison } from "../core/subscription/settings.js";
+import type { OnExpiry, OnPoison } from "../core/subscription/settings.js";
 import type { FieldReader, FieldReaders } from "./field-mask.js";
-import { notBuiltYet } from "./from-wire.js";
 import { durationMs, exactNumber } from "./wire-numbers.js";
 
 const U32_MAX = 0xffff_ffff;
@@ -23,18 +22,12 @@ const SETTINGS: FieldReaders<SubscriberSettings | undefined, SubscriberSettingCh
   ["window_messages", (from, field) => ({ flowMessages: inRange(field, from?.windowMessages, 1, LIMITS.flowMessagesMax) })],
   ["window_bytes", (from, field) => ({ flowBytes: orUnset(exactNumber(field, from?.windowBytes ?? 0n, LIMITS.flowBytesMax)) })],
   ["expire_after", (from, field) => ({ expireAfterMs: expireAfter(field, from?.expireAfter) })],
-  ["on_expiry", (from, field) => notYet(field, from !== undefined && from.onExpiry !== OnExpiry.UNSPECIFIED && from.onExpiry !== OnExpiry.SETTLE)],
+  ["on_expiry", (from, field) => ({ onExpiry: onExpiry(field, from?.onExpiry) })],
 ]);
 
 /** The same where a larger message has the settings. */
 export function settingReadersUnder<From>(prefix: string, settingsOf: (from: From) => SubscriberSettings | undefined): [string, FieldReader<From, SubscriberSettingChanges>][] {
   return [...SETTINGS].map(([path, read]) => [`${prefix}.${path}`, (from, field) => read(settingsOf(from), field)]);
-}
-
-/** A field that is not served: only what holds anyway may be said of it. */
-export function notYet(field: string, saysOtherwise: boolean): Record<string, never> {
-  if (saysOtherwise) throw notBuiltYet(field);
-  return {};
 }
 
 /** 0 means that nothing was said. */
@@ -65,5 +58,19 @@ function onPoison(field: string, wire: WireOnPoison | undefined): OnPoison | und
       return "BLOCK_LANE";
     default:
       throw invalidField(field, String(wire), "ON_POISON_DEAD_LETTER or ON_POISON_BLOCK_LANE");
+  }
+}
+
+function onExpiry(field: string, wire: WireOnExpiry | undefined): OnExpiry | undefined {
+  switch (wire) {
+    case undefined:
+    case WireOnExpiry.UNSPECIFIED:
+      return undefined;
+    case WireOnExpiry.SETTLE:
+      return "SETTLE";
+    case WireOnExpiry.DEAD_LETTER:
+      return "DEAD_LETTER";
+    default:
+      throw invalidField(field, String(wire), "ON_EXPIRY_SETTLE or ON_EXPIRY_DEAD_LETTER");
   }
 }

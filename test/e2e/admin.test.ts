@@ -4,7 +4,6 @@ import { ClientKind } from "../../generated/tidemark/v1/client.js";
 import type { Client } from "../../generated/tidemark/v1/client.js";
 import { Durability } from "../../generated/tidemark/v1/message.js";
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
-import { OnExpiry, SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import { AckMode } from "../../generated/tidemark/v1/subscribe.js";
 import { until } from "../support/condition.js";
 import { callEnd, refusal } from "../support/raw-calls.js";
@@ -40,11 +39,6 @@ describe("administration of queues, subscribers and clients", () => {
     expect(queue?.queueId).not.to.equal("");
     expect((await createQueue({ name: "orders" })).queue?.queueId).to.equal(queue?.queueId);
     expect((await stubs.queue("orders")).queueId).to.equal(queue?.queueId);
-  });
-
-  it("refuses settings that are not served yet, naming them", async () => {
-    const refused = await refusal(createQueue({ name: "a", subscriberDefaults: { ...SubscriberSettings.create(), onExpiry: OnExpiry.DEAD_LETTER } }));
-    expect(refused).to.deep.include({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", metadata: { field: "queue.subscriber_defaults.on_expiry" } });
   });
 
   it("makes ordered queues, and keeps to the order a queue was made with", async () => {

@@ -34,7 +34,6 @@ type Expected = Partial<CallEnd> & { readonly field?: string };
 type Case<Input> = readonly [title: string, input: Input, expected: Expected];
 
 const INVALID = (field?: string): Expected => ({ code: Code.INVALID_ARGUMENT, reason: "INVALID_FIELD", ...(field === undefined ? {} : { field }) });
-const NOT_BUILT = (field: string): Expected => ({ code: Code.UNIMPLEMENTED, reason: "NOT_BUILT_YET", field });
 const UNDECODABLE: Expected = { code: Code.INVALID_ARGUMENT, reason: "UNDECODABLE" };
 
 function message(parts: Partial<NewMessage> = {}): NewMessage {
@@ -186,7 +185,7 @@ const ADMIN: readonly Case<readonly [path: string, request: Buffer]>[] = [
   ["CreateQueue with lanes to block where there are none", inheriting({ onPoison: OnPoison.BLOCK_LANE }), { code: Code.FAILED_PRECONDITION, reason: "ORDERED_QUEUE_REQUIRED", field: `${DEFAULTS_PATH}.on_poison` }],
   ["CreateQueue with an expire_after of 1 ms", inheriting({ expireAfter: MS }), INVALID(`${DEFAULTS_PATH}.expire_after`)],
   ["CreateQueue with an expire_after of 11 years", inheriting({ expireAfter: { seconds: 4_015n * 86_400n, nanos: 0 } }), INVALID(`${DEFAULTS_PATH}.expire_after`)],
-  ["CreateQueue with dead letters for what expires", inheriting({ onExpiry: OnExpiry.DEAD_LETTER }), NOT_BUILT(`${DEFAULTS_PATH}.on_expiry`)],
+  ["CreateQueue with an on_expiry from the future", inheriting({ onExpiry: OnExpiry.UNRECOGNIZED }), INVALID(`${DEFAULTS_PATH}.on_expiry`)],
   ["CreateQueue with a max_age of zero", creating({ retention: { ...Retention.create(), maxAge: { seconds: 0n, nanos: 0 } } }), INVALID("queue.retention.max_age")],
   ["UpdateQueue with undecodable bytes", [adminPath("updateQueue"), GARBAGE], UNDECODABLE],
   ["UpdateQueue without a queue", [adminPath("updateQueue"), Buffer.alloc(0)], INVALID("queue")],

@@ -47,8 +47,8 @@ describe("the commands that look after a broker", function () {
   });
 
   it("makes a queue with settings, shows them, changes some and has others inherited again", async () => {
-    const made = (await rows("queue", "create", "payments", "--ordered", "--ack-timeout", "30s", "--on-poison", "block-lane", "--backoff-max", "2m", "--dedup-window", "0s", "--window-bytes", "70000"))[0];
-    const settings = { ack_timeout_ms: 30_000, on_poison: "BLOCK_LANE", backoff_max_ms: 120_000, window_bytes: 70_000, dedup_window_ms: 0 };
+    const made = (await rows("queue", "create", "payments", "--ordered", "--ack-timeout", "30s", "--on-poison", "block-lane", "--backoff-max", "2m", "--dedup-window", "0s", "--window-bytes", "70000", "--on-expiry", "dead-letter"))[0];
+    const settings = { ack_timeout_ms: 30_000, on_poison: "BLOCK_LANE", backoff_max_ms: 120_000, window_bytes: 70_000, on_expiry: "DEAD_LETTER", dedup_window_ms: 0 };
     expect(made?.settings).to.deep.equal(settings);
     expect(await rows("queue", "show", "payments")).to.deep.equal([made]);
     expect(await rows("queue", "create", "payments", "--ordered"), "no claim on settings").to.deep.equal([made]);
@@ -63,11 +63,11 @@ describe("the commands that look after a broker", function () {
     const [billing] = await rows("subscriber", "show", "payments", "billing");
     expect(billing?.effective_settings).to.deep.equal({
       ...{ ack_timeout_ms: 500, max_attempts: 3, max_deliveries: 20, on_poison: "BLOCK_LANE", backoff_min_ms: 100, backoff_max_ms: 60_000, backoff_factor: 2 },
-      ...{ max_unsettled: 10_000, window_messages: 1_000, window_bytes: 70_000, expire_after_ms: 0 },
+      ...{ max_unsettled: 10_000, window_messages: 1_000, window_bytes: 70_000, expire_after_ms: 0, on_expiry: "DEAD_LETTER" },
     });
     expect(inherited).to.equal(120_000);
     expect(await rows("subscriber", "list", "payments")).to.deep.equal([billing]);
-    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--expire-after", "--dedup-window", "--dedup-ids", "--retention", "--max-age", "--max-bytes", "--max-messages", "--when-full"];
+    const all = ["--ack-timeout", "--max-attempts", "--max-deliveries", "--on-poison", "--backoff-min", "--backoff-max", "--backoff-factor", "--max-unsettled", "--window-messages", "--window-bytes", "--expire-after", "--on-expiry", "--dedup-window", "--dedup-ids", "--retention", "--max-age", "--max-bytes", "--max-messages", "--when-full"];
     expect((await rows("queue", "update", "payments", ...all.flatMap((flag) => [flag, "inherit"])))[0]?.settings).to.deep.equal({});
   });
 

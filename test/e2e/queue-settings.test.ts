@@ -17,6 +17,7 @@ const SETTINGS: SubscriberSettings = {
   maxAttempts: 1,
   backoff: { minDelay: seconds(0), maxDelay: seconds(2), factor: 1.5 },
   onPoison: OnPoison.BLOCK_LANE,
+  onExpiry: OnExpiry.DEAD_LETTER,
   maxDeliveries: 4,
   maxUnsettled: 90,
   windowMessages: 7,
@@ -54,7 +55,7 @@ describe("settings of a queue, and lanes that poison blocks", function () {
     expect(await server.stubs.queue("orders")).to.deep.include(set);
     const stream = server.stubs.subscribe({ queue: "orders", subscriber: "billing" });
     expect(await stream.next("opened")).to.deep.include({ ackTimeout: seconds(5), maxAttempts: 1, maxUnsettledCount: 90n, flow: { maxMessages: 7, maxBytes: 70_000n, paused: false } });
-    expect((await server.stubs.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ ...SETTINGS, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE });
+    expect((await server.stubs.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ ...SETTINGS, expireAfter: seconds(0) });
     await stream.cancel();
   });
 
@@ -80,9 +81,9 @@ describe("settings of a queue, and lanes that poison blocks", function () {
     expect(await updated({}, ["*"])).to.deep.include({ dedupWindow: undefined, subscriberDefaults: undefined });
   });
 
-  it("takes for said what holds anyway, though it cannot be otherwise yet; never to expire is a setting", async () => {
-    const queue = await created({ subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
-    expect(queue).to.deep.include({ subscriberDefaults: { ...SubscriberSettings.create(), expireAfter: seconds(0) } });
+  it("takes for said what holds anyway: never to expire is a setting, and so is to settle what expires", async () => {
+    const said = { ...SubscriberSettings.create(), expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE };
+    expect(await created({ subscriberDefaults: said })).to.deep.include({ subscriberDefaults: said });
   });
 
   it("says of retention what holds, in every field, and takes it back as it was answered", async () => {

@@ -16,6 +16,7 @@ const OWN: SubscriberSettings = {
   maxAttempts: 2,
   backoff: { minDelay: seconds(0), maxDelay: seconds(2), factor: 1.5 },
   onPoison: OnPoison.DEAD_LETTER,
+  onExpiry: OnExpiry.DEAD_LETTER,
   maxDeliveries: 4,
   maxUnsettled: 90,
   windowMessages: 7,
@@ -54,7 +55,7 @@ describe("control of subscribers", function () {
     expect(made).to.deep.include({ ...said, committedOffset: 1n, backlogCount: 0n, clientCount: 0, paused: false });
     for (const event of ["invoice.sent", "order.paid"]) await server.stubs.publish(queue, { event });
     await server.crash();
-    expect(await server.stubs.subscriber(queue, "billing")).to.deep.include({ ...said, backlogCount: 1n, effectiveSettings: { ...OWN, expireAfter: seconds(0), onExpiry: OnExpiry.SETTLE } });
+    expect(await server.stubs.subscriber(queue, "billing")).to.deep.include({ ...said, backlogCount: 1n, effectiveSettings: { ...OWN, expireAfter: seconds(0) } });
     const stream = server.stubs.subscribe({ queue, subscriber: "billing" });
     expect(await stream.next("opened")).to.deep.include({ created: false, ackTimeout: seconds(5), maxAttempts: 2, maxUnsettledCount: 90n, flow: { maxMessages: 7, maxBytes: 70_000n, paused: false } });
     expect((await stream.receive(1)).map(({ offset }) => offset)).to.deep.equal([3n]);
@@ -178,7 +179,7 @@ describe("control of subscribers", function () {
       ["2 max_deliveries", update(own({ maxDeliveries: 2 })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.max_deliveries"],
       ["waits that shrink", update(own({ backoff: { minDelay: seconds(2), maxDelay: seconds(1), factor: 0 } })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.backoff.max_delay"],
       ["lanes to block where there are none", update(own({ onPoison: OnPoison.BLOCK_LANE })), Code.FAILED_PRECONDITION, "ORDERED_QUEUE_REQUIRED", "subscriber.settings.on_poison"],
-      ["dead letters for what expires", update(own({ onExpiry: OnExpiry.DEAD_LETTER })), Code.UNIMPLEMENTED, "NOT_BUILT_YET", "subscriber.settings.on_expiry"],
+      ["an on_expiry from the future", update(own({ onExpiry: OnExpiry.UNRECOGNIZED })), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.settings.on_expiry"],
       ["a resume_time without a pause", update({ resumeTime: day }), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.resume_time"],
       ["a resume_time that is no time", update({ paused: true, resumeTime: { seconds: 0n, nanos: -1 } }), Code.INVALID_ARGUMENT, "INVALID_FIELD", "subscriber.resume_time"],
       ["a mask with its start", update({}, ["start_at"]), Code.INVALID_ARGUMENT, "INVALID_FIELD", "update_mask"],

@@ -270,8 +270,8 @@ describe("the subscription machine, whatever happens", function () {
         const settings = { ...SETTINGS, ordered, filter: EventFilter.parse(patterns), maxUnsettled: 30 };
         const seen: Sightings = new Map();
         fc.assert(
-          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), fc.boolean(), fc.constantFrom(true, true, true, false), fc.constantFrom(1, 1, 2, 3), fc.constantFrom(Infinity, 4, 12), (actions, diskIsFast, exclusive, buriesLate, blocks, maxAttempts, turnMessages) => {
-            const harness = new SubscriptionHarness({ ...settings, maxAttempts, onPoison: ordered && blocks ? "BLOCK_LANE" : "DEAD_LETTER" }, diskIsFast, undefined, new TurnBudget(turnMessages, 1_000));
+          fc.property(fc.array(action, { maxLength: 60, size: "max" }), fc.boolean(), fc.boolean(), fc.boolean(), fc.constantFrom(true, true, true, false), fc.constantFrom(1, 1, 2, 3), fc.constantFrom(Infinity, 4, 12), fc.constantFrom("SETTLE" as const, "DEAD_LETTER" as const), (actions, diskIsFast, exclusive, buriesLate, blocks, maxAttempts, turnMessages, onExpiry) => {
+            const harness = new SubscriptionHarness({ ...settings, maxAttempts, onExpiry, onPoison: ordered && blocks ? "BLOCK_LANE" : "DEAD_LETTER" }, diskIsFast, undefined, new TurnBudget(turnMessages, 1_000));
             harness.buriesLate = buriesLate;
             harness.turnsComeLate = true;
             checkHistory(harness, exclusive, actions, seen);
@@ -303,5 +303,10 @@ function checkHistory(harness: SubscriptionHarness, exclusive: boolean, actions:
   // A message that comes again may be given up again.
   if (!actions.some(({ do: it }) => it === "seek")) expect(new Set(buried).size, "a dead letter was copied twice").to.equal(buried.length);
   const delivered = new Set(harness.offsetsReceived());
-  expect(matching.filter((at) => !delivered.has(at) && !oracle.claimed.has(at) && !harness.hasExpired(at)), "never delivered").to.deep.equal([]);
+  const keepsExpired = harness.settings.onExpiry === "DEAD_LETTER";
+  const letters = new Set(buried);
+  expect(matching.filter((at) => !delivered.has(at) && !oracle.claimed.has(at) && (keepsExpired ? !letters.has(at) : !harness.hasExpired(at))), "never delivered").to.deep.equal([]);
+  const expired = harness.deadLetters.filter(({ reason }) => reason === "EXPIRED");
+  if (keepsExpired) expect(harness.machine.counts().expired, "counted as expired").to.equal(expired.length);
+  else expect(expired, "dead letters of what expired").to.deep.equal([]);
 }

@@ -38,6 +38,7 @@ export const SETTINGS: SubscriptionSettings = {
   backoffMaxMs: 60_000,
   backoffFactor: 2,
   onPoison: "DEAD_LETTER",
+  onExpiry: "SETTLE",
   ephemeral: false,
 };
 
@@ -236,6 +237,8 @@ export class SubscriptionHarness {
         this.effects.push(effect);
         this.run(effect, facts);
       }
+      // In the turn in which the commit with them is filled: no cursor is encoded in between.
+      if (!this.buriesLate && this.unburied.length > 0) facts.unshift(this.copyUnburied());
     }
     if (this.diskIsFast) while (this.saving !== undefined) this.finishSaving();
   }
@@ -274,7 +277,6 @@ export class SubscriptionHarness {
       }
       case "bury":
         this.unburied.push(...effect.deadLetters);
-        if (!this.buriesLate) facts.push(this.copyUnburied());
         return;
       case "save_cursor":
         this.dirty = true;

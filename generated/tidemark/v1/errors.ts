@@ -137,8 +137,8 @@ export enum ErrorReason {
    */
   CLIENT_TIMEOUT = 26,
   /**
-   * NOT_BUILT_YET - UNIMPLEMENTED. The RPC, the field or the value belongs to the contract, and this version does not
-   * serve it; do without. Metadata: `field` or `method`.
+   * NOT_BUILT_YET - UNIMPLEMENTED. The RPC belongs to the contract, and this version does not serve it; do without. A field or a
+   * value of the contract that a version does not serve is told likewise. Metadata: `method`.
    */
   NOT_BUILT_YET = 27,
   /**

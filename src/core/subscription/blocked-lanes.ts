@@ -6,7 +6,7 @@ import type { Trouble } from "./trouble.js";
 
 /** Poison that stays where it is, with the counts and the words of the hand-out that made it poison. */
 export interface Poison extends Trouble {
-  readonly reason: Exclude<DeadLetter["reason"], "REJECTED">;
+  readonly reason: Exclude<DeadLetter["reason"], "REJECTED" | "EXPIRED">;
   /** Who held it last. */
   readonly holderSession: string;
   readonly holderClient: string;
@@ -38,6 +38,9 @@ export class BlockedLanes {
   private readonly standing = new Map<Offset, Place>();
   /** Decided: on their way to the dead letters, and still in the way. */
   private readonly leaving = new Map<Offset, Place>();
+  /** What expired at the head of its lane and is on its way to the dead letters. Not stored: it is found expired once more. */
+  private readonly expired = new Map<Offset, Lane>();
+  private readonly expiredCounts = new Map<Lane, number>();
   private news: Place[] = [];
 
   /** @param resume hands a message of a lane out again */
@@ -55,7 +58,23 @@ export class BlockedLanes {
 
   /** True for a lane that stands still. Where it resumes may be a message of another lane, or one of no lane at all. */
   stops(lane: Lane): boolean {
-    return (this.standing.get(lane.resumeFrom) ?? this.leaving.get(lane.resumeFrom))?.lane === lane;
+    return (this.standing.get(lane.resumeFrom) ?? this.leaving.get(lane.resumeFrom))?.lane === lane || this.expiredCounts.has(lane);
+  }
+
+  /** The next message of a lane with nothing in flight, behind others that left so, leaves for the dead letters. */
+  expire(lane: Lane, at: Offset): void {
+    this.expired.set(at, lane);
+    this.expiredCounts.set(lane, this.expiredIn(lane) + 1);
+  }
+
+  /** How many at the head of a lane have expired and are on their way. */
+  expiredIn(lane: Lane): number {
+    return this.expiredCounts.get(lane) ?? 0;
+  }
+
+  /** True for a message that is on its way because it expired. */
+  hasExpired(at: Offset): boolean {
+    return this.expired.has(at);
   }
 
   find(at: Offset): Poison | undefined {
@@ -103,6 +122,11 @@ export class BlockedLanes {
 
   /** It is gone: its lane may go on behind it. */
   left(at: Offset): Lane | undefined {
+    const lane = this.expired.get(at);
+    if (lane !== undefined) {
+      this.forgetExpired(at, lane);
+      return lane;
+    }
     const place = this.leaving.get(at);
     this.leaving.delete(at);
     return place?.lane;
@@ -114,6 +138,7 @@ export class BlockedLanes {
     let dropped = 0;
     for (const at of this.standing.keys()) if (first <= at && at <= last && this.standing.delete(at)) dropped++;
     for (const at of this.leaving.keys()) if (first <= at && at <= last) this.leaving.delete(at);
+    for (const [at, lane] of this.expired) if (first <= at && at <= last) this.forgetExpired(at, lane);
     return dropped;
   }
 
@@ -134,5 +159,12 @@ export class BlockedLanes {
     const due = this.news.filter(({ version }) => version <= durableVersion);
     this.news = this.news.filter(({ version }) => version > durableVersion);
     return due;
+  }
+
+  private forgetExpired(at: Offset, lane: Lane): void {
+    this.expired.delete(at);
+    const left = this.expiredIn(lane) - 1;
+    if (left > 0) this.expiredCounts.set(lane, left);
+    else this.expiredCounts.delete(lane);
   }
 }

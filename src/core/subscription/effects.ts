@@ -12,11 +12,12 @@ export interface DeliveryPart {
 /** A message on its way to the dead letters, and why. */
 export interface DeadLetter {
   readonly offset: Offset;
-  readonly reason: "REJECTED" | "MAX_ATTEMPTS" | "MAX_DELIVERIES";
+  readonly reason: "REJECTED" | "MAX_ATTEMPTS" | "MAX_DELIVERIES" | "EXPIRED";
   /** The consumer's own words; empty when it gave none. */
   readonly detail: string;
   readonly attempts: number;
   readonly deliveries: number;
+  /** Empty where nobody held it. */
   readonly holderSession: SessionId;
   readonly holderClient: string;
 }

@@ -225,7 +225,7 @@ export class InLanes implements DeliveryOrder {
   }
 
   store(): Buffer {
-    return storeLanes(this.state, this.returns, this.lanes, this.blocked.stored());
+    return storeLanes(this.state, this.returns, this.lanes, this.blocked);
   }
 
   whereabouts(): Whereabouts {

@@ -63,7 +63,7 @@ export class LaneHandOut {
   ) {
     this.turns = new SessionTurns(state);
     this.claims = new LaneClaims(state, lanes);
-    this.expiry = new LaneExpiry(state, lanes, this.claims);
+    this.expiry = new LaneExpiry(state, lanes, this.claims, blocked);
   }
 
   get awaitsCursor(): boolean { return this.awaiting.some(({ version }) => version > this.state.durableVersion); }
@@ -123,6 +123,7 @@ export class LaneHandOut {
     this.turns.begin();
     this.resumeSuspects();
     this.resumeCounted();
+    for (const lane of this.expiry.takeHeldUp()) this.mayResume(lane);
     this.expiry.passNew();
     const behind = this.sweep();
     const fresh = this.takeNew(waitingRetries);
@@ -145,10 +146,9 @@ export class LaneHandOut {
 
   /** What had to wait until its new count was durable. */
   private resumeCounted(): void {
-    const { durableVersion } = this.state;
-    if (this.awaiting.length === 0 || durableVersion === this.countedThrough) return;
+    const { awaiting, state: { durableVersion } } = this;
+    if (awaiting.length === 0 || durableVersion === this.countedThrough) return;
     this.countedThrough = durableVersion;
-    const { awaiting } = this;
     this.awaiting = awaiting.filter(({ version }) => version > durableVersion);
     for (const { lane, version } of awaiting) if (version <= durableVersion) this.mayResume(lane);
   }
@@ -175,7 +175,7 @@ export class LaneHandOut {
       at = offset(loaded.chunk.last + 1);
     }
     // Whatever was behind in them is gone, or was never known for certain.
-    for (const lane of candidates.values()) this.lanes.emptyBehind(lane);
+    for (const lane of candidates.values()) if (!this.blocked.stops(lane)) this.lanes.emptyBehind(lane);
     candidates.clear();
     return undefined;
   }
@@ -189,10 +189,10 @@ export class LaneHandOut {
       if (at >= this.state.next) return true;
       const lane = this.lanes.get(chunk.laneHash?.[index] ?? 0n);
       if (lane === undefined || !this.candidates.has(lane) || at < lane.resumeFrom) continue;
-      if (lane.entries.length === 0 && (this.claims.settles(lane.hash, at) || this.expiry.settles(loaded, index))) {
-        this.forget(at);
-        this.lanes.settleBehind(lane, at);
-        if (lane.behind === 0) this.candidates.delete(lane);
+      const passing = lane.entries.length === 0 ? this.expiry.passes(lane, loaded, index, this.returns.get(at)) : "stays";
+      if (passing !== "stays") {
+        if (passing !== "waits") this.forget(at);
+        if (passing === "waits" || this.blocked.expiredIn(lane) === lane.behind) this.candidates.delete(lane);
         continue;
       }
       const placing = this.place(lane, loaded, index, at);
@@ -218,8 +218,7 @@ export class LaneHandOut {
       const loaded = state.loaded.find(state.next);
       if (loaded === undefined || !loaded.isUsable) return state.next;
       const { chunk } = loaded;
-      let index = loaded.nextTaken(state.next - chunk.first);
-      for (; index < chunk.count; index = loaded.nextTaken(index + 1)) {
+      for (let index = loaded.nextTaken(state.next - chunk.first); index < chunk.count; index = loaded.nextTaken(index + 1)) {
         const at = offset(chunk.first + index);
         if (this.unsettledRoom(waitingRetries) <= 0 || !this.takeOne(loaded, index, at)) {
           state.next = at;
@@ -231,16 +230,17 @@ export class LaneHandOut {
     return undefined;
   }
 
-  /** False when no session has room for it. */
+  /** False when no session has room for it, or it has expired and too much is on its way to the dead letters. */
   private takeOne(loaded: LoadedChunk, index: number, at: Offset): boolean {
     const hash = loaded.chunk.laneHash?.[index] ?? 0n;
     let lane = this.lanes.get(hash);
+    const begun = lane === undefined;
+    if ((begun && this.claims.settles(hash, at)) || this.expiry.passesNew(lane, loaded, index)) return true;
     if (lane !== undefined && lane.behind > 0) {
       this.lanes.addBehind(lane, at);
       return true;
     }
-    const begun = lane === undefined;
-    if (begun && (this.claims.settles(hash, at) || this.expiry.settles(loaded, index))) return true;
+    if (begun && loaded.isExpired(index, this.state.wallMs)) return false;
     lane ??= this.lanes.begin(hash, at, 0);
     const placing = this.place(lane, loaded, index, at);
     if (placing === "not now") this.lanes.addBehind(lane, at);

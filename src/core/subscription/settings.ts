@@ -3,6 +3,9 @@ import type { EventFilter } from "../event-filter.js";
 /** What becomes of a message whose last attempt or last hand-out failed: see `OnPoison` in the contract. */
 export type OnPoison = "DEAD_LETTER" | "BLOCK_LANE";
 
+/** What becomes of a message that expires before it is settled: see `OnExpiry` in the contract. */
+export type OnExpiry = "SETTLE" | "DEAD_LETTER";
+
 /** How messages are handed out and given up. May change while the subscription runs. */
 export interface DeliveryRules {
   readonly maxAttempts: number;
@@ -13,6 +16,8 @@ export interface DeliveryRules {
   readonly backoffFactor: number;
   /** BLOCK_LANE only where messages follow one another in lanes. */
   readonly onPoison: OnPoison;
+  /** An ephemeral subscriber has no dead letters, and settles. */
+  readonly onExpiry: OnExpiry;
 }
 
 /** What a subscription is set to; all in effect at once. */

@@ -19,7 +19,7 @@ export interface SettleOutcome {
   retriedByHand(at: Offset, delayMs: number | undefined, reason: string): boolean;
   rejectedByHand(at: Offset, reason: string): boolean;
   /** It expired before it had another verdict than an ack. */
-  outlived(first: Offset, last: Offset): void;
+  outlived(batch: DeliveryBatch, first: Offset, last: Offset): void;
 }
 
 /** What a settle item wants of the messages it names. An extension is no verdict: the lease goes on. */
@@ -150,7 +150,7 @@ export class Settling {
   /** A message that has expired is settled: only an ack of it is no failure. */
   private settleOutlived(batch: DeliveryBatch, positions: Positions): void {
     for (const at of batch.outlived(positions, this.now.wallMs)) {
-      this.session.conclude(batch, { first: at, last: at }, FATE.ACKED, (first, last) => { this.outcome.outlived(first, last); });
+      this.session.conclude(batch, { first: at, last: at }, FATE.ACKED, (first, last) => { this.outcome.outlived(batch, first, last); });
     }
   }
 

@@ -1,3 +1,4 @@
+import { LIMITS } from "../limits.js";
 import type { OffsetRun, SessionId } from "../session.js";
 import { OffsetRanges } from "../offset-ranges.js";
 import { offset, OFFSET_MAX, wallMs, type Offset } from "../units.js";
@@ -29,6 +30,8 @@ export class SubscriptionState {
   /** Sessions that are over and give back what they held. */
   readonly leaving = new Set<SessionState>();
   readonly burials = new Map<Offset, Burial>();
+  /** What the burials of this step are; asked for together at its end. */
+  givenUp: DeadLetter[] = [];
   readonly confirmations = new Confirmations();
   readonly loaded = new LoadedChunks();
   readonly filters: FilterHistory;
@@ -130,6 +133,35 @@ export class SubscriptionState {
     for (const session of this.sessions.values()) if (session.started) yield session;
   }
 
+  /** A message leaves for the dead letters. */
+  bury(deadLetter: DeadLetter, owed: Confirmation | undefined): void {
+    const under = this.burials.get(deadLetter.offset);
+    if (owed !== undefined) owed.waits++;
+    if (under !== undefined) {
+      // Given up again since the subscriber was moved, before the letter of the first time was written: that one will do.
+      under.detached = false;
+      if (owed !== undefined) under.owed.push(owed);
+      return;
+    }
+    this.burials.set(deadLetter.offset, { deadLetter, owed: owed === undefined ? [] : [owed], detached: false });
+    this.givenUp.push(deadLetter);
+  }
+
+  /** What expires becomes a dead letter. */
+  get keepsExpired(): boolean {
+    return this.settings.onExpiry === "DEAD_LETTER" && !this.settings.ephemeral;
+  }
+
+  /** What expires stays where it is until more dead letters are stored, so that a great backlog that has expired does not fill the memory. */
+  get buriesNoMore(): boolean {
+    return this.burials.size >= LIMITS.buryingExpiredMax;
+  }
+
+  /** A message that nobody holds has expired, and leaves for the dead letters. It counts as expired when it is there. */
+  buryExpired(at: Offset, { attempt, deliveryCount, lastReason }: Trouble): void {
+    this.bury({ offset: at, reason: "EXPIRED", detail: lastReason, attempts: attempt, deliveries: deliveryCount, holderSession: "", holderClient: "" }, undefined);
+  }
+
   /** Messages are settled because they expired. Nobody gave a verdict on them. */
   noteExpired(count: number): void {
     this.expired += count;
@@ -185,8 +217,10 @@ export class SubscriptionState {
     for (const [at, { deadLetter, detached }] of this.burials) {
       if (detached) continue;
       // Not yet copied: after a crash the message comes once more, with the counts it had.
-      const { attempts: attempt, deliveries: deliveryCount, detail: lastReason } = deadLetter;
-      yield { trouble: { attempt, deliveryCount, cause: "RETRY", lastReason }, first: at, last: at };
+      const { attempts: attempt, deliveries: deliveryCount, detail: lastReason, reason } = deadLetter;
+      const trouble: Trouble = { attempt, deliveryCount, cause: "RETRY", lastReason };
+      // What expired expires again; there may be many of them that were never handed out.
+      if (reason !== "EXPIRED" || hasHistory(trouble)) yield { trouble, first: at, last: at };
     }
   }
 }

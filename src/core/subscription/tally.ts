@@ -27,7 +27,7 @@ export class SubscriptionTally {
   /** Parts of settles that came to nothing, each a range. */
   readonly settleFailures: Record<SettleFailureCode, number> = { LEASE_LOST: 0, NOT_HELD: 0, ALREADY_SETTLED: 0 };
   /** Given up for good and on their way to the dead letters. */
-  readonly deadLettered: Record<DeadLetter["reason"], number> = { REJECTED: 0, MAX_ATTEMPTS: 0, MAX_DELIVERIES: 0 };
+  readonly deadLettered: Record<DeadLetter["reason"], number> = { REJECTED: 0, MAX_ATTEMPTS: 0, MAX_DELIVERIES: 0, EXPIRED: 0 };
 
   /** Purged, or dropped by a bound of retention, before they were settled or in flight. */
   dropped = 0;

@@ -8,6 +8,7 @@ import type { DeliveryOrder, Dropped, Whereabouts } from "./delivery-order.js";
 import type { Outlook, OrderPlace } from "./outlook.js";
 import type { Return } from "./return.js";
 import type { Effect } from "./effects.js";
+import { FreeExpiry } from "./free-expiry.js";
 import type { LoadedChunk } from "./loaded-chunks.js";
 import { ReturnedMessages, suspectLimit, type ReturnedGroup } from "./returned-messages.js";
 import type { SessionState } from "./session-state.js";
@@ -25,12 +26,14 @@ export class Unordered implements DeliveryOrder {
   readonly newestGoesBackFirst = false;
   private returns = new ReturnedMessages();
   private readonly turns: SessionTurns;
+  private expiry: FreeExpiry;
 
   constructor(
     private readonly state: SubscriptionState,
     private unsettled = new OffsetRanges(),
   ) {
     this.turns = new SessionTurns(state);
+    this.expiry = new FreeExpiry(state, unsettled, this.returns);
   }
 
   /** From a cursor that `store` made. Throws CursorCorrupt on bytes that are none of its. */
@@ -139,6 +142,7 @@ export class Unordered implements DeliveryOrder {
   restart(): void {
     this.returns = new ReturnedMessages();
     this.unsettled = new OffsetRanges();
+    this.expiry = new FreeExpiry(this.state, this.unsettled, this.returns);
   }
 
   unsettledNow(): (at: Offset) => boolean {
@@ -223,22 +227,16 @@ export class Unordered implements DeliveryOrder {
       }
       const expired: Offset[] = [];
       const draft = this.draftReturned(group, session, suspects, expired);
-      for (const at of expired) this.expire(group, at);
+      const gone = expired.filter((at) => this.expiry.takesReturned(group, at));
       if (draft.count === 0) {
-        if (expired.length > 0) continue;
-        return group.offsets.min;
+        if (expired.length === 0) return group.offsets.min;
+        if (gone.length === 0) i++;
+        continue;
       }
       draft.eachRun((first, last) => this.returns.remove(group, first, last));
       this.send(session, draft, group, suspects, now, effects);
     }
     return undefined;
-  }
-
-  /** What came back and has expired meanwhile is settled. */
-  private expire(group: ReturnedGroup, at: Offset): void {
-    this.returns.remove(group, at, at);
-    this.unsettled.remove(at, at);
-    this.state.noteExpired(1);
   }
 
   /** @param expired gets those that it passes over */
@@ -270,6 +268,7 @@ export class Unordered implements DeliveryOrder {
       const session = this.turns.nextTaker();
       if (session === undefined) return undefined;
       if (loaded === undefined || !loaded.isUsable) return state.next;
+      if (this.expiry.holdsUp(loaded)) return undefined;
       const share = this.turns.shareOf(session, state.head - state.next + 1);
       const draft = new BatchDraft(Math.min(session.messagesRoom, room, share), session.settings.maxBatchBytes, session.bytesRoom);
       const trouble = this.draftNew(draft);
@@ -294,13 +293,12 @@ export class Unordered implements DeliveryOrder {
   private passExpired(): boolean {
     const { state } = this;
     const loaded = state.next > state.head ? undefined : state.loaded.find(state.next);
-    if (loaded?.isExpired(state.next - loaded.chunk.first, state.wallMs) !== true) return false;
+    if (loaded?.isExpired(state.next - loaded.chunk.first, state.wallMs) !== true || !this.expiry.takesNew(state.next)) return false;
     state.next = offset(state.next + 1);
-    state.noteExpired(1);
     return true;
   }
 
-  /** The next message of a chunk that is to be handed out; its count when there is none. */
+  /** The next message of a chunk that is to be handed out, or has expired and has to wait; its count when there is none. */
   private nextNew(loaded: LoadedChunk, from: number): number {
     const { state } = this;
     const { done } = state;
@@ -309,8 +307,7 @@ export class Unordered implements DeliveryOrder {
     if (done.isEmpty && chunk.expireTimeMs === undefined) return index;
     for (; index < chunk.count; index = loaded.nextTaken(index + 1)) {
       if (done.has(offset(chunk.first + index))) continue;
-      if (!loaded.isExpired(index, state.wallMs)) break;
-      state.noteExpired(1);
+      if (!loaded.isExpired(index, state.wallMs) || !this.expiry.takesNew(offset(chunk.first + index))) break;
     }
     return index;
   }
@@ -331,7 +328,7 @@ export class Unordered implements DeliveryOrder {
           trouble = state.beginning(at);
           through = state.beginsAlikeThrough(at);
         }
-        if (at > through || !draft.take(chunk, index)) {
+        if (at > through || loaded.isExpired(index, state.wallMs) || !draft.take(chunk, index)) {
           state.next = at;
           return trouble;
         }

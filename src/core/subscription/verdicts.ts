@@ -15,8 +15,6 @@ import type { SubscriptionState } from "./subscription-state.js";
 
 /** What becomes of messages whose lease has ended: settled, to go out again, or on their way to the dead letters. */
 export class Verdicts {
-  /** Given up in this step; `bury` asks for all of them at its end. */
-  private givenUp: DeadLetter[] = [];
   private readonly buriedNotices: { version: number; deadLetter: DeadLetter }[] = [];
 
   constructor(
@@ -48,7 +46,11 @@ export class Verdicts {
       repeated: (batch, first, last) => { this.repeat(batch, first, last, owed); },
       repeatedThrough: (batchId) => { order.repeatedThrough(session, batchId, owed); },
       retriedByHand: (at, delayMs, reason) => this.retryBlocked(at, delayMs, reason, now),
-      outlived: (first, last) => {
+      outlived: (batch, first, last) => {
+        if (state.keepsExpired) {
+          this.giveUp(session, batch, first, last, { reason: "EXPIRED", detail: batch.facts.lastReason }, undefined);
+          return;
+        }
         state.noteExpired(last - first + 1);
         order.acked(first, last, undefined);
       },
@@ -108,9 +110,10 @@ export class Verdicts {
 
   /** Asks for the copies of what was given up in this step. */
   bury(effects: Effect[]): void {
-    if (this.givenUp.length === 0) return;
-    effects.push({ type: "bury", deadLetters: this.givenUp });
-    this.givenUp = [];
+    const { state } = this;
+    if (state.givenUp.length === 0) return;
+    effects.push({ type: "bury", deadLetters: state.givenUp });
+    state.givenUp = [];
   }
 
   /** The copies are in the commit that is being filled, and so is the cursor without these messages. */
@@ -121,7 +124,13 @@ export class Verdicts {
       if (burial === undefined) continue;
       const { deadLetter } = burial;
       state.burials.delete(at);
+      const { lastSettled } = state;
       if (!burial.detached) this.order.buried(at);
+      if (deadLetter.reason === "EXPIRED") {
+        state.noteExpired(1);
+        // Nobody gave a verdict on it: a client that keeps its own position is not behind for that.
+        state.lastSettled = lastSettled;
+      }
       const version = state.change();
       this.buriedNotices.push({ version, deadLetter });
       for (const owed of burial.owed) {
@@ -182,29 +191,17 @@ export class Verdicts {
       this.order.acked(first, last, owed);
       return;
     }
+    const { reason } = why;
+    const isPoison = reason === "MAX_ATTEMPTS" || reason === "MAX_DELIVERIES";
     const holder = { holderSession: session.id, holderClient: session.settings.clientId };
     const bury = (from: Offset, through: Offset): void => {
-      if (why.reason !== "REJECTED") session.gaveUp(through - from + 1);
+      if (isPoison) session.gaveUp(through - from + 1);
       for (let at: Offset = from; at <= through; at = offset(at + 1)) {
-        this.buryLater({ offset: at, ...why, attempts: facts.attempt, deliveries: facts.deliveryCount, ...holder }, owed);
+        this.state.bury({ offset: at, ...why, attempts: facts.attempt, deliveries: facts.deliveryCount, ...holder }, owed);
       }
     };
-    const { reason } = why;
-    if (reason === "REJECTED") this.order.rejected(first, last, owed, bury);
+    if (!isPoison) this.order.rejected(first, last, owed, bury);
     else this.order.poisoned(first, last, owed, { ...facts, reason, lastReason: why.detail, ...holder }, bury);
-  }
-
-  private buryLater(deadLetter: DeadLetter, owed: Confirmation | undefined): void {
-    const under = this.state.burials.get(deadLetter.offset);
-    if (owed !== undefined) owed.waits++;
-    if (under !== undefined) {
-      // Given up again since the subscriber was moved, before the letter of the first time was written: that one will do.
-      under.detached = false;
-      if (owed !== undefined) under.owed.push(owed);
-      return;
-    }
-    this.state.burials.set(deadLetter.offset, { deadLetter, owed: owed === undefined ? [] : [owed], detached: false });
-    this.givenUp.push(deadLetter);
   }
 
   /** One more attempt, or one more hand-out, whichever had run out. */
@@ -230,7 +227,7 @@ export class Verdicts {
       return true;
     }
     const { reason, lastReason, attempt, deliveryCount, holderSession, holderClient } = poison;
-    this.buryLater({ offset: at, reason, detail: lastReason, ...why, attempts: attempt, deliveries: deliveryCount, holderSession, holderClient }, owed);
+    this.state.bury({ offset: at, reason, detail: lastReason, ...why, attempts: attempt, deliveries: deliveryCount, holderSession, holderClient }, owed);
     return true;
   }
 }

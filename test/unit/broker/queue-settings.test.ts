@@ -16,6 +16,7 @@ const EVERYTHING: OwnSettings = {
   backoffMaxMs: 9_000,
   backoffFactor: 1.5,
   onPoison: "BLOCK_LANE",
+  onExpiry: "DEAD_LETTER",
   maxDeliveries: 3,
   maxUnsettled: 50,
   flowMessages: 4,
@@ -52,7 +53,7 @@ describe("Settings of a queue", () => {
   it("come back from their record, and nothing else does", () => {
     const record = { name: "q", id: "a", ordering: "ORDERED" as const, createTimeMs: wallMs(5), own: EVERYTHING };
     expect(decodeQueueRecord("q", encodeQueueRecord(record))).to.deep.equal(record);
-    for (const fields of [{ maxAttempts: "2" }, { maxAttempts: -1 }, { onPoison: "EXPLODE" }, { onPoison: 1 }]) {
+    for (const fields of [{ maxAttempts: "2" }, { maxAttempts: -1 }, { onPoison: "EXPLODE" }, { onExpiry: "EXPLODE" }, { onPoison: 1 }]) {
       const bytes = Buffer.from(JSON.stringify({ format: 1, id: "a", ordering: "ORDERED", createTimeMs: 5, ...fields }));
       expect(() => decodeQueueRecord("q", bytes), JSON.stringify(fields)).to.throw(RecordCorrupt);
     }

@@ -14,6 +14,7 @@ const EVERYTHING: OwnSubscriberSettings = {
   backoffMaxMs: 9_000,
   backoffFactor: 1.5,
   onPoison: "BLOCK_LANE",
+  onExpiry: "DEAD_LETTER",
   maxDeliveries: 3,
   maxUnsettled: 50,
   flowMessages: 4,
@@ -104,7 +105,7 @@ describe("Settings of a subscriber", () => {
     const session = await bench.subscribe();
     await update(bench, { settings: EVERYTHING });
     expect(changes(session)).to.deep.equal([
-      "ack_timeout is 1000 ms, max_attempts is 2, backoff.min_delay is 0 ms, backoff.max_delay is 9000 ms, backoff.factor is 1.5, on_poison is BLOCK_LANE, max_deliveries is 3, max_unsettled is 50, window_messages is 4, window_bytes is 4096",
+      "ack_timeout is 1000 ms, max_attempts is 2, backoff.min_delay is 0 ms, backoff.max_delay is 9000 ms, backoff.factor is 1.5, on_poison is BLOCK_LANE, max_deliveries is 3, max_unsettled is 50, window_messages is 4, window_bytes is 4096, on_expiry is DEAD_LETTER",
     ]);
     await bench.crashAndRestart();
     const info = await bench.broker.getSubscriber("orders", "billing");

@@ -24,6 +24,8 @@ const CASES: readonly (readonly [flag: string, text: string, setting: string, va
   ["--window-messages", "8", "windowMessages", 8],
   ["--window-bytes", "70000", "windowBytes", 70_000],
   ["--expire-after", "30d", "expireAfterMs", 30 * 86_400_000],
+  ["--on-expiry", "dead-letter", "onExpiry", "DEAD_LETTER"],
+  ["--on-expiry", "settle", "onExpiry", "SETTLE"],
   ["--dedup-window", "500ms", "dedupWindowMs", 500],
   ["--dedup-ids", "1000", "dedupIdsMax", 1_000],
   ["--retention", "log", "retention", "LOG"],

@@ -2,7 +2,7 @@ import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { expect } from "chai";
 import type { CreateQueueRequest, CreateQueueResponse, GetSubscriberRequest, GetSubscriberResponse, UpdateQueueRequest, UpdateQueueResponse } from "../../../generated/tidemark/v1/admin_service.js";
 import { Ordering, Queue, RetentionMode, WhenFull, type Retention } from "../../../generated/tidemark/v1/queue.js";
-import { OnPoison, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
+import { OnExpiry, OnPoison, SubscriberSettings } from "../../../generated/tidemark/v1/settings.js";
 import { Subscriber } from "../../../generated/tidemark/v1/subscriber.js";
 import { connect, type QueueChanges, type QueueSettings, type TidemarkClient } from "../../../src/client/index.js";
 import { failureOf, ScriptedBroker } from "./scripted-broker.js";
@@ -12,13 +12,13 @@ const seconds = (count: number): { seconds: bigint; nanos: number } => ({ second
 /** Every setting, on either side of the wire. */
 const SETTINGS: Required<QueueSettings> = {
   ...{ ackTimeoutMs: 30_000, maxAttempts: 5, maxDeliveries: 7, onPoison: "BLOCK_LANE", backoffMinMs: 0, backoffMaxMs: 9_000, backoffFactor: 1.5 },
-  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000, expireAfterMs: 0, dedupWindowMs: 0, dedupIdsMax: 500 },
+  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000, expireAfterMs: 0, onExpiry: "DEAD_LETTER", dedupWindowMs: 0, dedupIdsMax: 500 },
   ...{ retention: "LOG", maxAgeMs: 90_000, maxBytes: 4_000, maxMessages: 30, whenFull: "REJECT_NEW" },
 };
 const SUBSCRIBER_DEFAULTS: SubscriberSettings = {
   ...SubscriberSettings.create(),
   ...{ ackTimeout: seconds(30), maxAttempts: 5, maxDeliveries: 7, onPoison: OnPoison.BLOCK_LANE, backoff: { minDelay: seconds(0), maxDelay: seconds(9), factor: 1.5 } },
-  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000n, expireAfter: seconds(0) },
+  ...{ maxUnsettled: 90, windowMessages: 8, windowBytes: 70_000n, expireAfter: seconds(0), onExpiry: OnExpiry.DEAD_LETTER },
 };
 const RETENTION: Retention = { mode: RetentionMode.LOG, maxAge: seconds(90), maxBytes: 4_000n, maxMessages: 30n, whenFull: WhenFull.REJECT_NEW };
 const ON_THE_WIRE: Partial<Queue> = { retention: RETENTION, dedupWindow: seconds(0), dedupIdsMax: 500n, subscriberDefaults: SUBSCRIBER_DEFAULTS };
@@ -100,7 +100,7 @@ describe("the settings of a queue, in the client", () => {
     expect(updates[0]?.queue).to.deep.include(ON_THE_WIRE);
     expect(updates[0]?.updateMask).to.have.members([
       ...["dedup_window", "dedup_ids_max", "retention.mode", "retention.max_age", "retention.max_bytes", "retention.max_messages", "retention.when_full"],
-      ...["ack_timeout", "max_attempts", "max_deliveries", "on_poison", "max_unsettled", "window_messages", "window_bytes", "expire_after"].map((name) => `subscriber_defaults.${name}`),
+      ...["ack_timeout", "max_attempts", "max_deliveries", "on_poison", "max_unsettled", "window_messages", "window_bytes", "expire_after", "on_expiry"].map((name) => `subscriber_defaults.${name}`),
       ...["min_delay", "max_delay", "factor"].map((name) => `subscriber_defaults.backoff.${name}`),
     ]);
   });
@@ -120,6 +120,7 @@ describe("the settings of a queue, in the client", () => {
     [{ maxMessages: 0 }, "maxMessages is 0; allowed: a whole number from 1 to 9007199254740991"],
     [{ maxAgeMs: -1 }, "maxAgeMs is -1; allowed: a number of milliseconds from 0"],
     [{ onPoison: "UNRECOGNIZED" }, "onPoison is UNRECOGNIZED; allowed: DEAD_LETTER or BLOCK_LANE"],
+    [{ onExpiry: "UNRECOGNIZED" }, "onExpiry is UNRECOGNIZED; allowed: SETTLE or DEAD_LETTER"],
   ];
   for (const [changes, message] of refused) {
     it(`are refused before anything is sent: ${message}`, async () => {
@@ -140,8 +141,8 @@ describe("the settings of a queue, in the client", () => {
     const { dedupWindowMs, dedupIdsMax, retention, maxAgeMs, maxBytes, maxMessages, whenFull, ...ofSubscribers } = SETTINGS;
     expect([dedupWindowMs, dedupIdsMax, retention, maxAgeMs, maxBytes, maxMessages, whenFull]).to.deep.equal([0, 500, "LOG", 90_000, 4_000, 30, "REJECT_NEW"]);
     expect(await client.admin.subscriber("orders", "billing")).to.deep.include({ blockedLaneCount: 3, effectiveSettings: ofSubscribers });
-    subscriber = { effectiveSettings: { ...SubscriberSettings.create(), onPoison: OnPoison.UNRECOGNIZED } };
-    expect((await client.admin.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ onPoison: "UNRECOGNIZED" });
+    subscriber = { effectiveSettings: { ...SubscriberSettings.create(), onPoison: OnPoison.UNRECOGNIZED, onExpiry: OnExpiry.UNRECOGNIZED } };
+    expect((await client.admin.subscriber("orders", "billing")).effectiveSettings).to.deep.equal({ onPoison: "UNRECOGNIZED", onExpiry: "UNRECOGNIZED" });
     subscriber = {};
     expect((await client.admin.subscriber("orders", "billing")).effectiveSettings, "a broker that does not say").to.deep.equal({});
   });

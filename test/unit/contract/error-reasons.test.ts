@@ -22,6 +22,7 @@ const BURIALS: Readonly<Record<DeadLetter["reason"], DeadLetterReason>> = {
   REJECTED: DeadLetterReason.REJECTED,
   MAX_ATTEMPTS: DeadLetterReason.MAX_ATTEMPTS,
   MAX_DELIVERIES: DeadLetterReason.MAX_DELIVERIES,
+  EXPIRED: DeadLetterReason.EXPIRED,
 };
 
 /** What errors.proto says of a reason, in one line. */
