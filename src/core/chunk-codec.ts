@@ -185,9 +185,13 @@ function presence(chunk: Chunk): number {
   );
 }
 
+/** Bytes of the typed columns of a chunk. */
+export function columnBytes(chunk: Chunk): number {
+  return columnsOf(chunk).reduce((bytes, column) => bytes + column.byteLength, 0);
+}
+
 function headerBytes(chunk: Chunk): number {
-  let bytes = FIXED_BYTES;
-  for (const column of columnsOf(chunk)) bytes += column.byteLength;
+  let bytes = FIXED_BYTES + columnBytes(chunk);
   for (const event of chunk.events) bytes += 2 + Buffer.byteLength(event);
   for (const name of chunk.addressee ?? []) bytes += 2 + Buffer.byteLength(name);
   return bytes;

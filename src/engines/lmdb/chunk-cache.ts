@@ -1,3 +1,4 @@
+import { columnBytes } from "../../core/chunk-codec.js";
 import type { ChunkHeader } from "../../core/chunk-codec.js";
 import type { Chunk } from "../../core/chunk.js";
 
@@ -57,10 +58,4 @@ export class ChunkCache {
     this.slots.delete(key);
     this.bytes -= slot.bytes;
   }
-}
-
-function columnBytes({ ends, eventIndex, laneHash, messageIdHash, fingerprint, expireTimeMs, originOffset, joined }: Chunk): number {
-  let bytes = ends.byteLength + eventIndex.byteLength;
-  for (const column of [laneHash, messageIdHash, fingerprint, expireTimeMs, originOffset, joined]) bytes += column?.byteLength ?? 0;
-  return bytes;
 }
