@@ -86,6 +86,18 @@ export class BacklogCounter {
     return this.through < last ? undefined : count;
   }
 
+  /** The same by chunk headers, which are read. Undefined when they cannot be. */
+  async read(next: Offset, last: Offset): Promise<number | undefined> {
+    let count = 0;
+    try {
+      for await (const chunk of readHeaders(this.log, next, offset(last + 1), this.turns)) count += this.matching(chunk, Math.max(next, chunk.first), Math.min(last, chunk.last));
+      return count;
+    } catch (error) {
+      this.journal.warn("it cannot be counted what a subscriber loses", { subscriber: this.subscriber, from: next, through: last, error });
+      return undefined;
+    }
+  }
+
   /** Every message from `next` on is for this subscriber. */
   private takesAll(next: Offset): boolean {
     return this.filter.takesEverything && next > this.log.copiesThrough;

@@ -2,7 +2,8 @@ import type { Chunk } from "../core/chunk.js";
 import { BrokerError } from "../core/errors.js";
 import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
-import type { Log, LogCorrupt } from "../ports/log.js";
+import { LogCorrupt } from "../ports/log.js";
+import type { Log } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
 
 /** Headers read before others get their turn: some hundred microseconds of work. */
@@ -21,6 +22,24 @@ export async function* readHeaders(log: Log, from: Offset, until: Offset, turns:
     }
     next = offset(last.last + 1);
     await nextTurn(turns);
+  }
+}
+
+/** The same, without what cannot be read. `until` is asked again when what it said is reached. */
+export async function* readableHeaders(log: Log, from: Offset, until: () => Offset, turns: Turns): AsyncGenerator<Chunk, void, void> {
+  let next = from;
+  for (let end = until(); next < end; end = until()) {
+    const before = next;
+    try {
+      for await (const chunk of readHeaders(log, next, end, turns)) {
+        yield chunk;
+        next = offset(chunk.last + 1);
+      }
+      if (next === before) return;
+    } catch (error) {
+      if (!(error instanceof LogCorrupt)) throw error;
+      next = offset(error.through + 1);
+    }
   }
 }
 

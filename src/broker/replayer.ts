@@ -2,12 +2,11 @@ import type { BrokerError } from "../core/errors.js";
 import type { NewMessage } from "../core/message.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
-import { LogCorrupt } from "../ports/log.js";
 import { StateCorrupt } from "../ports/state.js";
 import type { State } from "../ports/state.js";
 import type { Turns } from "../ports/turns.js";
 import type { PublishFrame, PublishOutcome } from "./api.js";
-import { readHeaders } from "./log-headers.js";
+import { readableHeaders } from "./log-headers.js";
 import type { QueueLog } from "./queue-log.js";
 import { readReplayRecord, replayPut } from "./replay-record.js";
 import type { ReplayUnderWay } from "./replay-record.js";
@@ -111,17 +110,9 @@ export class Replayer {
   private async lastCopy(from: Offset): Promise<Offset | undefined> {
     const { log, turns } = this.parts;
     let found: Offset | undefined;
-    for (let next = from; next < log.head().next; ) {
-      try {
-        for await (const { first, last, addressee } of readHeaders(log, next, log.head().next, turns)) {
-          const index = addressee?.findLastIndex((name) => name !== "") ?? -1;
-          if (index >= 0) found = offset(first + index);
-          next = offset(last + 1);
-        }
-      } catch (error) {
-        if (!(error instanceof LogCorrupt)) throw error;
-        next = offset(error.through + 1);
-      }
+    for await (const { first, addressee } of readableHeaders(log, from, () => log.head().next, turns)) {
+      const index = addressee?.findLastIndex((name) => name !== "") ?? -1;
+      if (index >= 0) found = offset(first + index);
     }
     return found;
   }

@@ -1,12 +1,10 @@
-import { LogCorrupt } from "../ports/log.js";
 import type { Log } from "../ports/log.js";
 import { StateCorrupt } from "../ports/state.js";
 import type { State } from "../ports/state.js";
-import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Turns } from "../ports/turns.js";
 import { RecordCorrupt } from "./json-record.js";
-import { nextTurn, readHeaders } from "./log-headers.js";
+import { nextTurn, readableHeaders } from "./log-headers.js";
 import { decodeScheduleFacts } from "./schedule-record.js";
 import type { ScheduleFacts } from "./schedule-record.js";
 import { placeInKey, scheduleFactsKey, SCHEDULE_FACTS_PREFIX } from "./state-keys.js";
@@ -60,16 +58,8 @@ export async function* allFacts(state: State, turns: Turns): AsyncGenerator<Know
 /** The numbers in the schedule of messages in the log, from an offset on. What cannot be read has none. */
 export async function numbersInLog(log: Log, from: Offset, turns: Turns): Promise<ReadonlySet<number>> {
   const numbers = new Set<number>();
-  for (let next = from; next < log.head().next; ) {
-    try {
-      for await (const { last, scheduleNumber } of readHeaders(log, next, log.head().next, turns)) {
-        for (const number of scheduleNumber ?? []) if (number !== 0) numbers.add(number);
-        next = offset(last + 1);
-      }
-    } catch (error) {
-      if (!(error instanceof LogCorrupt)) throw error;
-      next = offset(error.through + 1);
-    }
+  for await (const { scheduleNumber } of readableHeaders(log, from, () => log.head().next, turns)) {
+    for (const number of scheduleNumber ?? []) if (number !== 0) numbers.add(number);
   }
   return numbers;
 }

@@ -8,10 +8,9 @@ import type { StandingPosition } from "../core/subscription/seeking.js";
 import type { Chunk } from "../core/chunk.js";
 import { offset } from "../core/units.js";
 import type { Offset, WallMs } from "../core/units.js";
-import { LogCorrupt } from "../ports/log.js";
 import type { Log } from "../ports/log.js";
 import type { Turns } from "../ports/turns.js";
-import { readHeaders } from "./log-headers.js";
+import { readableHeaders } from "./log-headers.js";
 import type { Destination } from "./seek-target.js";
 
 /** A subscriber that is, or would be, moved. */
@@ -40,17 +39,8 @@ export async function countMove(move: Move, log: Log, turns: Turns): Promise<Mov
   const from = Math.max(first, Math.min(before.floor, to.after) + 1);
   const until = Math.max(before.next, to.after + 1, before.claimedThrough + 1, (to.settled.max ?? 0) + 1);
   const count = new Count(move);
-  for (let next = from; next < until; ) {
-    try {
-      for await (const chunk of readHeaders(log, offset(next), offset(until), turns)) {
-        count.take(chunk, Math.max(next, chunk.first), Math.min(chunk.last, until - 1));
-        next = chunk.last + 1;
-      }
-      break;
-    } catch (error) {
-      if (!(error instanceof LogCorrupt)) throw error;
-      next = error.through + 1;
-    }
+  for await (const chunk of readableHeaders(log, offset(from), () => offset(until), turns)) {
+    count.take(chunk, Math.max(from, chunk.first), Math.min(chunk.last, until - 1));
   }
   return { repeatedCount: count.repeated, skippedCount: count.skipped, settledBefore: count.settledBefore() };
 }

@@ -1,11 +1,9 @@
 import type { Chunk } from "../core/chunk.js";
-import { LoadedChunk } from "../core/subscription/loaded-chunks.js";
 import type { Subscription } from "../core/subscription/subscription.js";
 import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import { BacklogCounter } from "./backlog-counter.js";
 import type { DriverParts } from "./driver-parts.js";
-import { readHeaders } from "./log-headers.js";
 
 /** How much is left for one subscription: what it looked at and has not in hand, and what lies ahead, as far as counted. */
 export class SubscriptionBacklog {
@@ -46,21 +44,8 @@ export class SubscriptionBacklog {
   }
 
   /** The same by chunk headers, which stay until every cursor is behind them. Undefined when they cannot be read. */
-  async countedThrough(through: Offset): Promise<number | undefined> {
-    const { log, turns, journal } = this.parts;
-    const { next } = this.machine.counts();
-    let count = 0;
-    try {
-      for await (const chunk of readHeaders(log, next, offset(through + 1), turns)) {
-        const view = new LoadedChunk(chunk, this.machine.filters, this.name);
-        const end = Math.min(through, chunk.last) - chunk.first + 1;
-        for (let index = view.nextTaken(Math.max(0, next - chunk.first)); index < end; index = view.nextTaken(index + 1)) count++;
-      }
-      return count;
-    } catch (error) {
-      journal.warn("it cannot be counted what a subscriber loses", { subscriber: this.name, from: next, through, error });
-      return undefined;
-    }
+  countedThrough(through: Offset): Promise<number | undefined> {
+    return this.counter.read(this.machine.counts().next, through);
   }
 
   /** Messages that were purged or dropped by retention before they were settled or in flight, ever. */
