@@ -73,7 +73,7 @@ export class FrameJudge {
     if (known !== undefined) return this.acceptedBefore(messages, known);
     if (frame.dueTimeMs !== undefined) return this.putOff(messages, frame.dueTimeMs, hashes, batch, space);
     checkExpectedLastOffset(frame, batch);
-    space?.take(messages.length, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
+    takeRoom(space, messages, batch);
     const first = batch.next;
     messages.forEach((message, i) => {
       this.store(message, hashes?.ids[i] ?? 0n, hashes?.fingerprints[i] ?? 0n, i > 0, batch);
@@ -85,7 +85,7 @@ export class FrameJudge {
   private putOff(messages: readonly NewMessage[], dueTimeMs: WallMs, hashes: Hashes | undefined, batch: OpenBatch, space: Space | undefined): PublishOutcome {
     const [message] = messages;
     if (message === undefined) throw new Error("a frame without a message is put off");
-    space?.take(1, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
+    takeRoom(space, messages, batch);
     const scheduled = this.schedules.putOff(message, dueTimeMs, hashes?.ids[0] ?? 0n, hashes?.fingerprints[0] ?? 0n);
     batch.scheduled.push(scheduled);
     return { ...this.accepted(messages, NOTHING_STORED, false, scheduled.acceptTimeMs, []), scheduleId: scheduleId(scheduled) };
@@ -106,7 +106,7 @@ export class FrameJudge {
 
   /** Copies have their message ids for their consumer's eyes alone: they are duplicates of nothing. */
   private storeReplayed(messages: readonly NewMessage[], { addressee, origins }: Replay, batch: OpenBatch, space: Space | undefined): PublishOutcome {
-    space?.take(messages.length, space.countsBytes ? storedBytes(messages, batch.publishTimeMs) : 0);
+    takeRoom(space, messages, batch);
     const first = batch.next;
     messages.forEach((message, i) => batch.addReplayed({ message, addressee, originOffset: origins[i] ?? NOTHING_STORED }));
     return this.accepted(messages, first, false, batch.publishTimeMs, []);
@@ -123,7 +123,7 @@ export class FrameJudge {
         const print = id === 0n ? 0n : fingerprint(message);
         const hit = id === 0n ? undefined : this.find(id, batch);
         if (hit === undefined) {
-          space?.take(1, space.countsBytes ? storedBytes([message], batch.publishTimeMs) : 0);
+          takeRoom(space, [message], batch);
           this.store(message, id, print, false, batch);
           return;
         }
@@ -187,6 +187,11 @@ export class FrameJudge {
     const matchedSubscribers = head === undefined ? 0 : this.matches.count(head.event);
     return { ok: true, firstOffset, duplicate, publishTimeMs, matchedSubscribers, unmatchedCount, outcomes };
   }
+}
+
+/** Takes messages that are stored all or none out of a bounded queue's room. */
+function takeRoom(space: Space | undefined, messages: readonly NewMessage[], { publishTimeMs }: OpenBatch): void {
+  space?.take(messages.length, space.countsBytes ? storedBytes(messages, publishTimeMs) : 0);
 }
 
 /** What of a run there is room for. Throws when it is stored all or none and there is too little; otherwise the rest gets outcomes. */

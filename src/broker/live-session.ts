@@ -134,6 +134,11 @@ export class LiveSession implements Session {
     };
   }
 
+  /** What it may hold. */
+  get window(): FlowWindow {
+    return this.flowNow;
+  }
+
   /** How things stand with it and its subscriber at this moment. */
   standing(): HeartbeatFacts {
     const { home, id } = this;

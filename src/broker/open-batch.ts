@@ -70,29 +70,13 @@ export class OpenBatch {
   /** Adds one message and returns its offset. Hashes are 0n for a message without an id. */
   add(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, joinsPrevious: boolean): Offset {
     const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious };
-    const builder = this.builders[this.builders.length - 1];
-    if (builder === undefined || !builder.add(message, facts)) {
-      const fresh = new ChunkBuilder();
-      fresh.add(message, facts);
-      this.builders.push(fresh);
-    }
-    const at = this.next;
-    this.messages++;
-    return at;
+    return this.addOne((builder) => builder.add(message, facts));
   }
 
   /** Adds one message that was put off, with its number in the schedule, and returns its offset. */
   addDue(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, scheduleNumber: number): Offset {
     const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious: false, scheduleNumber };
-    const builder = this.builders[this.builders.length - 1];
-    if (builder === undefined || !builder.add(message, facts)) {
-      const fresh = new ChunkBuilder();
-      fresh.add(message, facts);
-      this.builders.push(fresh);
-    }
-    const at = this.next;
-    this.messages++;
-    return at;
+    return this.addOne((builder) => builder.add(message, facts));
   }
 
   /** Adds all messages of a run. `areOne`: they were published all or nothing. */
@@ -109,15 +93,7 @@ export class OpenBatch {
 
   /** Adds one message that is replayed and returns its offset. */
   addReplayed(copy: ReplayedMessage): Offset {
-    const builder = this.builders[this.builders.length - 1];
-    if (builder === undefined || !builder.addReplayed(copy, this.publishTimeMs)) {
-      const fresh = new ChunkBuilder();
-      fresh.addReplayed(copy, this.publishTimeMs);
-      this.builders.push(fresh);
-    }
-    const at = this.next;
-    this.messages++;
-    return at;
+    return this.addOne((builder) => builder.addReplayed(copy, this.publishTimeMs));
   }
 
   /** Closes its chunks behind `head`. Once, and only when there is a message in it. */
@@ -130,5 +106,18 @@ export class OpenBatch {
       cumulativeBytes = sealed.chunk.cumulativeBytes;
       return sealed;
     });
+  }
+
+  /** @param add false: the chunk is full, and a fresh one takes it */
+  private addOne(add: (builder: ChunkBuilder) => boolean): Offset {
+    const builder = this.builders[this.builders.length - 1];
+    if (builder === undefined || !add(builder)) {
+      const fresh = new ChunkBuilder();
+      add(fresh);
+      this.builders.push(fresh);
+    }
+    const at = this.next;
+    this.messages++;
+    return at;
   }
 }

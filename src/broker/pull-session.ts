@@ -1,4 +1,4 @@
-import { messageBytes } from "../core/chunk.js";
+import { messageBytes, messageStart } from "../core/chunk.js";
 import { BrokerError } from "../core/errors.js";
 import { LIMITS } from "../core/limits.js";
 import type { BatchFacts, Settlement } from "../core/session.js";
@@ -175,7 +175,7 @@ export class PullSession implements SessionSink {
     ask.batches.push(pulled);
     for (const { chunk, firstIndex, count } of parts) {
       ask.messages += count;
-      for (let i = firstIndex; i < firstIndex + count; i++) ask.bytes += messageBytes(chunk, i);
+      ask.bytes += messageStart(chunk, firstIndex + count) - messageStart(chunk, firstIndex);
     }
     ask.firstAt ??= this.parts.clock.monotonic();
     this.lookSoon();
@@ -284,7 +284,7 @@ export class PullSession implements SessionSink {
   /** Nothing is handed out while nobody pulls. */
   private pause(): void {
     const { session } = this;
-    if (session !== undefined) session.flow({ ...session.info().flow, paused: true });
+    if (session !== undefined) session.flow({ ...session.window, paused: true });
   }
 
   private leasedFor(leaseMs: number): void {

@@ -1,5 +1,5 @@
-import type { OffsetRun } from "../core/session.js";
-import type { Offset, WallMs } from "../core/units.js";
+import type { OffsetRun, StartPoint } from "../core/session.js";
+import type { Offset } from "../core/units.js";
 
 /** How an edge moves a subscriber. */
 export interface SeekApi {
@@ -13,13 +13,7 @@ export interface SeekApi {
 
 /** Where a subscriber is to go on. */
 export type SeekTarget =
-  /** With the oldest message. */
-  | { readonly kind: "earliest" }
-  /** With what is published from now on. */
-  | { readonly kind: "latest" }
-  | { readonly kind: "after_offset"; readonly offset: Offset }
-  /** With the first message published at this time or later. */
-  | { readonly kind: "from_time"; readonly timeMs: WallMs }
+  | StartPoint
   /** Where it was. */
   | { readonly kind: "restore"; readonly position: SubscriberPosition };
 

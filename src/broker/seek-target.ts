@@ -4,7 +4,8 @@ import { offset } from "../core/units.js";
 import type { Offset } from "../core/units.js";
 import type { Head, Log } from "../ports/log.js";
 import type { SeekTarget } from "./seek-api.js";
-import { lastBefore } from "./start-offset.js";
+import { findStart } from "./start-offset.js";
+import type { FoundStart } from "./start-offset.js";
 
 /** A place in the log: everything up to `after` counts as settled, and what is in `settled`, which lies beyond it. */
 export interface Destination {
@@ -13,11 +14,11 @@ export interface Destination {
 }
 
 /** A target of which it is known where in the log it is, as far as the log goes. */
-export type FoundTarget = Exclude<SeekTarget, { readonly kind: "from_time" }> | { readonly kind: "found"; readonly offset: Offset };
+export type FoundTarget = FoundStart | Extract<SeekTarget, { readonly kind: "restore" }>;
 
 /** Finds a target in the log, if that has to be read for it. CHUNK_CORRUPT. */
 export async function findTarget(target: SeekTarget, queue: string, log: Pick<Log, "head" | "headers">): Promise<FoundTarget> {
-  return target.kind === "from_time" ? { kind: "found", offset: await lastBefore(target.timeMs, queue, log) } : target;
+  return target.kind === "restore" ? target : findStart(target, { queue, log });
 }
 
 /** Where a target is in a log that begins and ends like this. BEYOND_HEAD, BEFORE_FIRST. */

@@ -15,13 +15,14 @@ const RULES: { readonly [F in QueueField]?: { readonly path: string; readonly al
  * @param owner whose record it is, for errors
  */
 export function settingsIn<F extends QueueField>(owner: string, record: JsonRecord, fields: readonly F[]): Pick<OwnSettings, F> {
-  const settings = fields.map((field) => [field, RULES[field] === undefined ? record.optionalNumber(field) : rule(owner, record, field)] as const);
+  const settings = fields.map((field) => [field, read(owner, record, field)] as const);
   return Object.fromEntries(settings.filter(([, value]) => value !== undefined)) as Pick<OwnSettings, F>;
 }
 
-function rule(owner: string, record: JsonRecord, field: QueueField): string | undefined {
-  const { path, allowed } = RULES[field] ?? { path: field, allowed: [] };
+function read(owner: string, record: JsonRecord, field: QueueField): string | number | undefined {
+  const rule = RULES[field];
+  if (rule === undefined) return record.optionalNumber(field);
   const said = record.optionalText(field);
-  if (said !== undefined && !allowed.includes(said)) throw new RecordCorrupt(`${owner} has the unknown ${path} ${said}`);
+  if (said !== undefined && !rule.allowed.includes(said)) throw new RecordCorrupt(`${owner} has the unknown ${rule.path} ${said}`);
   return said;
 }
