@@ -65,8 +65,7 @@ export class Departures {
   /** AUTO is at most once: what was handed to the transport counts as taken. */
   private giveBack({ session, graceful }: Departure, batch: DeliveryBatch, effects: Effect[]): void {
     const fate = session.isAuto ? FATE.ACKED : graceful ? FATE.RELEASED : FATE.LOST;
-    session.conclude(batch, batch.all, fate, (first, last, before) => {
-      if (before !== FATE.HELD) return;
+    session.concludeHeld(batch, batch.all, fate, (first, last) => {
       if (session.isAuto) this.verdicts.taken(first, last);
       else if (graceful) this.verdicts.release(batch, first, last, effects);
       else this.verdicts.loseLease(session, batch, first, last, "DISCONNECT", effects);

@@ -91,15 +91,7 @@ export class LaneExpiry {
     return true;
   }
 
-  /** Lanes that were held up and may go on. */
-  takeHeldUp(): readonly Lane[] {
-    if (this.heldUp.size === 0 || this.state.buriesNoMore) return [];
-    const lanes = [...this.heldUp];
-    this.heldUp.clear();
-    return lanes;
-  }
-
-  /** The same with one that was never looked at; false if anything that stays is before it in its lane. */
+  /** As `passes`, of a message that was never looked at; false if anything that stays is before it in its lane. */
   passesNew(lane: Lane | undefined, loaded: LoadedChunk, index: number): boolean {
     const { state, lanes } = this;
     if (!loaded.isExpired(index, state.wallMs)) return false;
@@ -111,6 +103,14 @@ export class LaneExpiry {
     const own = lane ?? lanes.begin(loaded.chunk.laneHash?.[index] ?? 0n, at, 0);
     lanes.addBehind(own, at);
     return this.buries(own, loaded, index, FRESH);
+  }
+
+  /** Lanes that were held up and may go on. */
+  takeHeldUp(): readonly Lane[] {
+    if (this.heldUp.size === 0 || this.state.buriesNoMore) return [];
+    const lanes = [...this.heldUp];
+    this.heldUp.clear();
+    return lanes;
   }
 
   /** Advances over what is not to be handed out, whether or not a session has room. */

@@ -43,8 +43,8 @@ export class Leases {
           return;
         }
         turn.spend(positions.last - positions.first + 1, 0);
-        session.conclude(batch, positions, FATE.LOST, (first, last, before) => {
-          if (before === FATE.HELD) this.verdicts.loseLease(session, batch, first, last, "TIMEOUT", effects);
+        session.concludeHeld(batch, positions, FATE.LOST, (first, last) => {
+          this.verdicts.loseLease(session, batch, first, last, "TIMEOUT", effects);
         });
       }
     }

@@ -42,8 +42,8 @@ export class Losses {
       for (const batch of [...session.held.values()]) {
         const positions = batch.positions(first, through);
         if (positions === undefined) continue;
-        session.conclude(batch, positions, FATE.ACKED, (from, to, before) => {
-          if (before === FATE.HELD) this.verdicts.taken(from, to);
+        session.concludeHeld(batch, positions, FATE.ACKED, (from, to) => {
+          this.verdicts.taken(from, to);
         });
       }
     }

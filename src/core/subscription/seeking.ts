@@ -1,5 +1,4 @@
 import { LIMITS } from "../limits.js";
-import { OffsetRanges } from "../offset-ranges.js";
 import type { DeliveryRun } from "../session.js";
 import { offset, type Offset } from "../units.js";
 import { FATE } from "./delivery-batch.js";
@@ -36,8 +35,7 @@ export class Seeking {
     const { floor } = this.order;
     const isUnsettled = this.order.unsettledNow();
     const givenUp = new Set(burials.keys());
-    const done = new OffsetRanges();
-    done.addAll(this.state.done);
+    const done = this.state.done.copy();
     return {
       ...{ floor, next, filters: filters.copy(), claimedThrough: done.max ?? offset(0) },
       isSettled: (at, lane) => at <= floor || done.has(at) || (at < next && (givenUp.has(at) || !isUnsettled(at, lane))),
@@ -59,8 +57,8 @@ export class Seeking {
 function loseAll(session: SessionState, effects: Effect[]): void {
   const lost: DeliveryRun[] = [];
   for (const batch of [...session.held.values()]) {
-    session.conclude(batch, batch.all, session.isAuto ? FATE.ACKED : FATE.LOST, (first, last, before) => {
-      if (before === FATE.HELD) lost.push({ first, last, batchId: batch.facts.batchId });
+    session.concludeHeld(batch, batch.all, session.isAuto ? FATE.ACKED : FATE.LOST, (first, last) => {
+      lost.push({ first, last, batchId: batch.facts.batchId });
     });
   }
   // What its client had claimed to have done is where the move says that it is.

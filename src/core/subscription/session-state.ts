@@ -134,6 +134,13 @@ export class SessionState {
     if (batch.alone && this.inFlightMessages === 0) this.suspectInFlight = false;
   }
 
+  /** As `conclude`; `visit` sees what was held, and nothing else. */
+  concludeHeld(batch: DeliveryBatch, positions: Positions, fate: Fate, visit: (first: Offset, last: Offset) => void): void {
+    this.conclude(batch, positions, fate, (first, last, before) => {
+      if (before === FATE.HELD) visit(first, last);
+    });
+  }
+
   /** Takes back verdicts that were not final. */
   overrule(batch: DeliveryBatch, positions: Positions, fate: Fate): void {
     batch.visit(positions, (first, last, before) => {

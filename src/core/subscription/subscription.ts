@@ -263,8 +263,8 @@ export class Subscription {
     else {
       const batch = session.batch(fact.batchId);
       if (batch === undefined) return;
-      session.conclude(batch, batch.all, FATE.ACKED, (first, last, before) => {
-        if (before === FATE.HELD) this.verdicts.taken(first, last);
+      session.concludeHeld(batch, batch.all, FATE.ACKED, (first, last) => {
+        this.verdicts.taken(first, last);
       });
     }
     this.order.sessionChanged(session);

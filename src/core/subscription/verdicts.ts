@@ -82,8 +82,7 @@ export class Verdicts {
     const batch = session?.batch(batchId);
     const positions = batch?.positions(first, batch.last);
     if (session === undefined || batch === undefined || positions === undefined) return;
-    session.conclude(batch, positions, FATE.RELEASED, (from, through, before) => {
-      if (before !== FATE.HELD) return;
+    session.concludeHeld(batch, positions, FATE.RELEASED, (from, through) => {
       this.state.tally.released += through - from + 1;
       this.order.returned(from, through, { ...batch.facts, afterVersion: 0, together: Infinity, due: undefined }, effects);
     });
