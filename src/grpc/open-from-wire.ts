@@ -5,11 +5,11 @@ import { EventFilter } from "../core/event-filter.js";
 import { DEFAULTS, LIMITS } from "../core/limits.js";
 import { checkClientId, checkLabels, checkName, checkText, invalidField } from "../core/names.js";
 import type { AckMode, Claims, OffsetRun, OpenSession, Sharing, StartPoint, StopPoint } from "../core/session.js";
-import { offset, wallMs } from "../core/units.js";
+import { offset } from "../core/units.js";
 import type { AnswerCall, RawCall } from "./call-flow.js";
 import { CAPABILITIES } from "./capabilities.js";
 import { clampedOr, flowWindow } from "./from-wire.js";
-import { clampedNumber, durationMs, exactNumber, wallTimeMs } from "./wire-numbers.js";
+import { clampedNumber, durationMs, exactNumber, publishedSince } from "./wire-numbers.js";
 
 /** Where a stream came from, as its call says. */
 export interface SessionOrigin {
@@ -120,8 +120,7 @@ function openAckMode(wire: WireAckMode): AckMode {
 /** Where a subscriber begins; undefined when nothing is said. `message` is who says it in the request. */
 export function startPoint(message: "open" | "subscriber", wire: WireOpen["start"]): StartPoint | undefined {
   if (wire === undefined) return undefined;
-  // Nothing was published before 1970.
-  if (wire.$case === "startFromTime") return { kind: "from_time", timeMs: wallMs(Math.max(0, wallTimeMs(`${message}.start_from_time`, wire.value))) };
+  if (wire.$case === "startFromTime") return { kind: "from_time", timeMs: publishedSince(`${message}.start_from_time`, wire.value) };
   if (wire.$case === "startAfterOffset") {
     return { kind: "after_offset", offset: offset(exactNumber(`${message}.start_after_offset`, wire.value)) };
   }

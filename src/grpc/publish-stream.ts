@@ -12,7 +12,7 @@ import type { ScannedFrame } from "./frame-scan.js";
 import { NOTHING_STORED, prepareFrame, readFrame } from "./publish-frame.js";
 import { asBrokerError } from "./status.js";
 import { publishResult } from "./to-wire.js";
-import type { TurnBudget } from "./turn-budget.js";
+import type { IntakeBudget } from "./intake-budget.js";
 
 /** Frames of one stream that wait for their answer: at most so many bytes, then the client is stalled. */
 const UNANSWERED_BYTES_MAX = LIMITS.openBatchBytesMax;
@@ -29,7 +29,7 @@ export interface PublishStreamContext {
   readonly journal: Journal;
   readonly telemetry: Telemetry;
   /** One for all streams of the server. */
-  readonly turn: TurnBudget;
+  readonly turn: IntakeBudget;
 }
 
 /** A frame on its way: results leave in the order in which frames came. */

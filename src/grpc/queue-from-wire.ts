@@ -1,25 +1,25 @@
-import { Ordering as WireOrdering, RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
+import { Ordering as WireOrdering } from "../../generated/tidemark/v1/queue.js";
 import type { Queue } from "../../generated/tidemark/v1/queue.js";
 import type { QueueSettings, QueueUpdate } from "../broker/api.js";
 import { changedSettings } from "../broker/queue-settings.js";
 import type { Ordering, OwnSettings, SettingChanges } from "../broker/queue-settings.js";
 import { LIMITS } from "../core/limits.js";
 import { checkName, checkText, invalidField } from "../core/names.js";
-import type { RetentionMode, WhenFull } from "../core/retention.js";
 import { pathsIn, readFields } from "./field-mask.js";
 import type { FieldReader, FieldReaders } from "./field-mask.js";
-import { orUnset, settingReadersUnder } from "./subscriber-settings-from-wire.js";
+import { RETENTION_MODES, WHEN_FULLS } from "./settings-to-wire.js";
+import { orUnset, ruleFromWire, settingReadersUnder } from "./subscriber-settings-from-wire.js";
 import { durationMs, exactNumber } from "./wire-numbers.js";
 
 const NOTHING: OwnSettings = {};
 
 /** Every field of a queue that may be set. */
 const FIELDS: FieldReaders<Queue, SettingChanges> = new Map<string, FieldReader<Queue, SettingChanges>>([
-  ["retention.mode", ({ retention }, field) => ({ retentionMode: retentionMode(field, retention?.mode) })],
+  ["retention.mode", ({ retention }, field) => ({ retentionMode: ruleFromWire(field, retention?.mode, RETENTION_MODES, "RETENTION_MODE_") })],
   ["retention.max_age", ({ retention }, field) => ({ maxAgeMs: durationMs(field, retention?.maxAge, LIMITS.maxAgeMsMin, LIMITS.maxAgeMsMax) })],
   ["retention.max_bytes", ({ retention }, field) => ({ maxBytes: orUnset(exactNumber(field, retention?.maxBytes ?? 0n)) })],
   ["retention.max_messages", ({ retention }, field) => ({ maxMessages: orUnset(exactNumber(field, retention?.maxMessages ?? 0n)) })],
-  ["retention.when_full", ({ retention }, field) => ({ whenFull: whenFull(field, retention?.whenFull) })],
+  ["retention.when_full", ({ retention }, field) => ({ whenFull: ruleFromWire(field, retention?.whenFull, WHEN_FULLS, "WHEN_FULL_") })],
   ["dedup_window", ({ dedupWindow }, field) => ({ dedupWindowMs: durationMs(field, dedupWindow, 0, LIMITS.dedupWindowMsMax) })],
   ["dedup_ids_max", ({ dedupIdsMax }, field) => ({ dedupIdsMax: orUnset(exactNumber(field, dedupIdsMax, LIMITS.dedupIdsAllowedMax)) })],
   ...settingReadersUnder("subscriber_defaults", ({ subscriberDefaults }: Queue) => subscriberDefaults),
@@ -59,33 +59,5 @@ function ordering(wire: WireOrdering): Ordering | undefined {
       return "ORDERED";
     default:
       throw invalidField("queue.ordering", String(wire), "ORDERING_UNORDERED or ORDERING_ORDERED");
-  }
-}
-
-function retentionMode(field: string, wire: WireMode | undefined): RetentionMode | undefined {
-  switch (wire) {
-    case undefined:
-    case WireMode.UNSPECIFIED:
-      return undefined;
-    case WireMode.UNTIL_ACKED:
-      return "UNTIL_ACKED";
-    case WireMode.LOG:
-      return "LOG";
-    default:
-      throw invalidField(field, String(wire), "RETENTION_MODE_UNTIL_ACKED or RETENTION_MODE_LOG");
-  }
-}
-
-function whenFull(field: string, wire: WireWhenFull | undefined): WhenFull | undefined {
-  switch (wire) {
-    case undefined:
-    case WireWhenFull.UNSPECIFIED:
-      return undefined;
-    case WireWhenFull.DROP_OLDEST:
-      return "DROP_OLDEST";
-    case WireWhenFull.REJECT_NEW:
-      return "REJECT_NEW";
-    default:
-      throw invalidField(field, String(wire), "WHEN_FULL_DROP_OLDEST or WHEN_FULL_REJECT_NEW");
   }
 }

@@ -5,8 +5,8 @@ import type { SeekRequest, SeekTarget, SubscriberPosition } from "../broker/seek
 import { LIMITS } from "../core/limits.js";
 import { checkName, invalidField } from "../core/names.js";
 import type { OffsetRun } from "../core/session.js";
-import { offset, wallMs } from "../core/units.js";
-import { exactNumber, wallTimeMs } from "./wire-numbers.js";
+import { offset } from "../core/units.js";
+import { exactNumber, publishedSince } from "./wire-numbers.js";
 
 /** Where SeekSubscriber is to move whom. Offsets that are not there are for the queue to refuse. */
 export function seekRequest({ queue, subscriber, target, dryRun }: SeekSubscriberRequest): SeekRequest {
@@ -24,8 +24,7 @@ function seekTarget(wire: SeekSubscriberRequest["target"]): SeekTarget {
     case "afterOffset":
       return { kind: "after_offset", offset: offset(exactNumber("after_offset", wire.value)) };
     case "fromTime":
-      // Nothing was published before 1970.
-      return { kind: "from_time", timeMs: wallMs(Math.max(0, wallTimeMs("from_time", wire.value))) };
+      return { kind: "from_time", timeMs: publishedSince("from_time", wire.value) };
     case "restore":
       return { kind: "restore", position: position(wire.value) };
   }

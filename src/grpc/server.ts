@@ -22,7 +22,7 @@ import { asBrokerError } from "./status.js";
 import { widenReceiveWindows } from "./receive-windows.js";
 import { SubscribeCall } from "./subscribe.js";
 import type { SubscribeContext } from "./subscribe.js";
-import { TurnBudget } from "./turn-budget.js";
+import { IntakeBudget } from "./intake-budget.js";
 import { methodNotBuiltYet, refuse } from "./unary.js";
 
 /** Room for the fields around a largest publish batch, so that our own limit answers before the transport's. */
@@ -119,7 +119,7 @@ export class GrpcServer {
 
   private addServices(): void {
     const { broker, journal, telemetry, descriptors, version } = this.context;
-    const turn = new TurnBudget();
+    const turn = new IntakeBudget();
     const track: TrackAnswers = (call, open) => {
       this.track(call, open);
     };

@@ -11,10 +11,10 @@ import type { OnExpiry, OnPoison } from "../core/subscription/settings.js";
 import { duration } from "./wire-numbers.js";
 
 export const ON_POISONS: Readonly<Record<OnPoison, WireOnPoison>> = { DEAD_LETTER: WireOnPoison.DEAD_LETTER, BLOCK_LANE: WireOnPoison.BLOCK_LANE };
-const ON_EXPIRIES: Readonly<Record<OnExpiry, WireOnExpiry>> = { SETTLE: WireOnExpiry.SETTLE, DEAD_LETTER: WireOnExpiry.DEAD_LETTER };
+export const ON_EXPIRIES: Readonly<Record<OnExpiry, WireOnExpiry>> = { SETTLE: WireOnExpiry.SETTLE, DEAD_LETTER: WireOnExpiry.DEAD_LETTER };
 
-const MODES: Readonly<Record<RetentionMode, WireMode>> = { UNTIL_ACKED: WireMode.UNTIL_ACKED, LOG: WireMode.LOG };
-const WHEN_FULLS: Readonly<Record<WhenFull, WireWhenFull>> = { DROP_OLDEST: WireWhenFull.DROP_OLDEST, REJECT_NEW: WireWhenFull.REJECT_NEW };
+export const RETENTION_MODES: Readonly<Record<RetentionMode, WireMode>> = { UNTIL_ACKED: WireMode.UNTIL_ACKED, LOG: WireMode.LOG };
+export const WHEN_FULLS: Readonly<Record<WhenFull, WireWhenFull>> = { DROP_OLDEST: WireWhenFull.DROP_OLDEST, REJECT_NEW: WireWhenFull.REJECT_NEW };
 
 /** What holds for subscribers: every field is set. Zero `expire_after`: never. */
 export function settingsInEffect(settings: BrokerSettings): SubscriberSettings {
@@ -59,7 +59,7 @@ function subscriberSettings(own: OwnSubscriberSettings): SubscriberSettings {
 function retention(own: OwnSettings): WireRetention {
   const { mode, maxAgeMs, maxBytes, maxMessages, whenFull } = retentionIn(own);
   return {
-    mode: MODES[mode],
+    mode: RETENTION_MODES[mode],
     maxAge: maxAgeMs === 0 ? undefined : duration(maxAgeMs),
     maxBytes: BigInt(maxBytes),
     maxMessages: BigInt(maxMessages),

@@ -1,10 +1,9 @@
-import { OnExpiry as WireOnExpiry, OnPoison as WireOnPoison } from "../../generated/tidemark/v1/settings.js";
 import type { SubscriberSettings } from "../../generated/tidemark/v1/settings.js";
 import type { SubscriberSettingChanges } from "../broker/subscriber-settings.js";
 import { LIMITS } from "../core/limits.js";
 import { invalidField } from "../core/names.js";
-import type { OnExpiry, OnPoison } from "../core/subscription/settings.js";
 import type { FieldReader, FieldReaders } from "./field-mask.js";
+import { ON_EXPIRIES, ON_POISONS } from "./settings-to-wire.js";
 import { durationMs, exactNumber } from "./wire-numbers.js";
 
 const U32_MAX = 0xffff_ffff;
@@ -16,13 +15,13 @@ const SETTINGS: FieldReaders<SubscriberSettings | undefined, SubscriberSettingCh
   ["backoff.min_delay", (from, field) => ({ backoffMinMs: durationMs(field, from?.backoff?.minDelay, 0, LIMITS.backoffMsMax) })],
   ["backoff.max_delay", (from, field) => ({ backoffMaxMs: durationMs(field, from?.backoff?.maxDelay, 0, LIMITS.backoffMsMax) })],
   ["backoff.factor", (from, field) => ({ backoffFactor: inRange(field, from?.backoff?.factor, 1, LIMITS.backoffFactorMax) })],
-  ["on_poison", (from, field) => ({ onPoison: onPoison(field, from?.onPoison) })],
+  ["on_poison", (from, field) => ({ onPoison: ruleFromWire(field, from?.onPoison, ON_POISONS, "ON_POISON_") })],
   ["max_deliveries", (from, field) => ({ maxDeliveries: inRange(field, from?.maxDeliveries, LIMITS.maxDeliveriesMin, U32_MAX) })],
   ["max_unsettled", (from) => ({ maxUnsettled: orUnset(from?.maxUnsettled) })],
   ["window_messages", (from, field) => ({ flowMessages: inRange(field, from?.windowMessages, 1, LIMITS.flowMessagesMax) })],
   ["window_bytes", (from, field) => ({ flowBytes: orUnset(exactNumber(field, from?.windowBytes ?? 0n, LIMITS.flowBytesMax)) })],
   ["expire_after", (from, field) => ({ expireAfterMs: expireAfter(field, from?.expireAfter) })],
-  ["on_expiry", (from, field) => ({ onExpiry: onExpiry(field, from?.onExpiry) })],
+  ["on_expiry", (from, field) => ({ onExpiry: ruleFromWire(field, from?.onExpiry, ON_EXPIRIES, "ON_EXPIRY_") })],
 ]);
 
 /** The same where a larger message has the settings. */
@@ -47,30 +46,15 @@ function expireAfter(field: string, value: SubscriberSettings["expireAfter"]): n
   return durationMs(field, value, LIMITS.expireAfterMsMin, LIMITS.expireAfterMsMax);
 }
 
-function onPoison(field: string, wire: WireOnPoison | undefined): OnPoison | undefined {
-  switch (wire) {
-    case undefined:
-    case WireOnPoison.UNSPECIFIED:
-      return undefined;
-    case WireOnPoison.DEAD_LETTER:
-      return "DEAD_LETTER";
-    case WireOnPoison.BLOCK_LANE:
-      return "BLOCK_LANE";
-    default:
-      throw invalidField(field, String(wire), "ON_POISON_DEAD_LETTER or ON_POISON_BLOCK_LANE");
-  }
-}
-
-function onExpiry(field: string, wire: WireOnExpiry | undefined): OnExpiry | undefined {
-  switch (wire) {
-    case undefined:
-    case WireOnExpiry.UNSPECIFIED:
-      return undefined;
-    case WireOnExpiry.SETTLE:
-      return "SETTLE";
-    case WireOnExpiry.DEAD_LETTER:
-      return "DEAD_LETTER";
-    default:
-      throw invalidField(field, String(wire), "ON_EXPIRY_SETTLE or ON_EXPIRY_DEAD_LETTER");
-  }
+/**
+ * A rule of the contract; undefined when nothing was said, which is 0.
+ * @param wires the value of each rule on the wire
+ * @param prefix what the contract puts before their names
+ */
+export function ruleFromWire<Rule extends string>(field: string, wire: number | undefined, wires: Readonly<Record<Rule, number>>, prefix: string): Rule | undefined {
+  if (wire === undefined || wire === 0) return undefined;
+  const rules = Object.keys(wires) as Rule[];
+  const rule = rules.find((each) => wires[each] === wire);
+  if (rule === undefined) throw invalidField(field, String(wire), rules.map((each) => prefix + each).join(" or "));
+  return rule;
 }

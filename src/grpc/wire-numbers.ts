@@ -1,7 +1,8 @@
 import type { Duration } from "../../generated/google/protobuf/duration.js";
 import type { Timestamp } from "../../generated/google/protobuf/timestamp.js";
 import { invalidField } from "../core/names.js";
-import { OFFSET_MAX } from "../core/units.js";
+import { OFFSET_MAX, wallMs } from "../core/units.js";
+import type { WallMs } from "../core/units.js";
 
 const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -50,6 +51,11 @@ export function duration(ms: number): Duration {
 export function timestamp(wallMs: number): Timestamp {
   const seconds = Math.floor(wallMs / 1_000);
   return { seconds: BigInt(seconds), nanos: Math.floor(wallMs - seconds * 1_000) * 1_000_000 };
+}
+
+/** The time from which on messages are wanted; nothing was published before 1970. INVALID_FIELD as for `wallTimeMs`. */
+export function publishedSince(field: string, value: Timestamp): WallMs {
+  return wallMs(Math.max(0, wallTimeMs(field, value)));
 }
 
 /**

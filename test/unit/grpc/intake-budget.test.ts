@@ -4,7 +4,7 @@ import { NewMessage } from "../../../generated/tidemark/v1/message.js";
 import { PublishStreamRequest } from "../../../generated/tidemark/v1/publish.js";
 import type { RawCall } from "../../../src/grpc/call-flow.js";
 import { PublishStreamCall } from "../../../src/grpc/publish-stream.js";
-import { TurnBudget } from "../../../src/grpc/turn-budget.js";
+import { IntakeBudget } from "../../../src/grpc/intake-budget.js";
 import { NO_TELEMETRY } from "../../../src/ports/telemetry.js";
 import { openJournal } from "../../../src/system/journal.js";
 import { ScriptedBroker } from "./scripted-broker.js";
@@ -17,21 +17,21 @@ function nextTurn(): Promise<void> {
   });
 }
 
-describe("TurnBudget", () => {
+describe("IntakeBudget", () => {
   it("is spent by bytes", () => {
-    const budget = new TurnBudget();
+    const budget = new IntakeBudget();
     expect([budget.spend(300 * KIB, 0), budget.spend(300 * KIB, 0)]).to.deep.equal([false, true]);
   });
 
   it("is spent by messages, however small they are", () => {
-    const budget = new TurnBudget();
+    const budget = new IntakeBudget();
     let messages = 0;
     while (!budget.spend(0, 1_000)) messages += 1_000;
     expect(messages).to.be.within(5_000, 10_000);
   });
 
   it("calls back in the next turn, with a new budget, everybody who waited", async () => {
-    const budget = new TurnBudget();
+    const budget = new IntakeBudget();
     const called: string[] = [];
     budget.spend(1_024 * KIB, 0);
     for (const name of ["a", "b"]) budget.whenRenewed(() => called.push(name));
@@ -41,7 +41,7 @@ describe("TurnBudget", () => {
   });
 
   it("takes more than its size once, and is whole again after that", async () => {
-    const budget = new TurnBudget();
+    const budget = new IntakeBudget();
     expect(budget.spend(4_096 * KIB, 1_000)).to.equal(true);
     await nextTurn();
     expect(budget.spend(400 * KIB, 0)).to.equal(false);
@@ -49,7 +49,7 @@ describe("TurnBudget", () => {
 
   it("makes streams take in what has gathered over several turns, each a frame at least", async () => {
     const broker = new ScriptedBroker();
-    const context = { broker, journal: openJournal("silent"), telemetry: NO_TELEMETRY, turn: new TurnBudget() };
+    const context = { broker, journal: openJournal("silent"), telemetry: NO_TELEMETRY, turn: new IntakeBudget() };
     const frame = (queue: string): Buffer => {
       const messages = Array.from({ length: 1_000 }, () => NewMessage.fromPartial({ event: "a" }));
       return Buffer.from(PublishStreamRequest.encode({ ...PublishStreamRequest.create(), queue, messages }).finish());

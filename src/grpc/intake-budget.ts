@@ -8,7 +8,7 @@ const MESSAGE_COST_BYTES = 64;
  * sends at once comes in over several turns, and between them is everybody else. A stream that has a frame in a turn gets that
  * one in, whatever others have taken.
  */
-export class TurnBudget {
+export class IntakeBudget {
   private left = TURN_BYTES_MAX;
   private readonly waiting: (() => void)[] = [];
   private isTurning = false;
