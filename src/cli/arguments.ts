@@ -62,6 +62,11 @@ export function headerPair(text: string, previous: Readonly<Record<string, strin
   return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
 
+/** Runs of offsets as `offsetRuns` reads them. */
+export function runsText(runs: readonly { readonly first: number; readonly last: number }[]): string {
+  return runs.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(",");
+}
+
 /** `3,10-20` as runs of offsets. */
 export function offsetRuns(text: string): { readonly first: number; readonly last: number }[] {
   return text.split(",").map((run) => {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Delivery, Pulled, TidemarkClient } from "../client/index.js";
-import { durationMs, positiveInteger } from "./arguments.js";
+import { durationMs, positiveInteger, runsText } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
 import { deliveryFields, DeliveryView } from "./delivery-view.js";
 import { Interrupted, UsageError } from "./failure.js";
@@ -88,11 +88,11 @@ function whatIsLeft({ deliveries, sessionId, ackTimeoutMs, backlogCount, created
   const count = counted(deliveries.length, "message");
   if (ack === true) return `${count} acknowledged${fresh}${more}`;
   if (release === true) return `${count} given back${fresh}${more}`;
-  return `${count} leased for ${durationText(ackTimeoutMs)}${fresh}${more} · tidemark settle ${sessionId} --ack ${runsText(deliveries)}`;
+  return `${count} leased for ${durationText(ackTimeoutMs)}${fresh}${more} · tidemark settle ${sessionId} --ack ${offsetsText(deliveries)}`;
 }
 
 /** Offsets as a flag takes them: `1-3,7`. */
-function runsText(deliveries: readonly Delivery[]): string {
+function offsetsText(deliveries: readonly Delivery[]): string {
   const offsets = deliveries.map(({ offset }) => offset).sort((a, b) => a - b);
   const runs: { first: number; last: number }[] = [];
   for (const offset of offsets) {
@@ -100,5 +100,5 @@ function runsText(deliveries: readonly Delivery[]): string {
     if (run?.last === offset - 1) run.last = offset;
     else runs.push({ first: offset, last: offset });
   }
-  return runs.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(",");
+  return runsText(runs);
 }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SeekTarget, SoughtSubscriber, SubscriberPosition, TidemarkClient } from "../client/index.js";
+import { runsText } from "./arguments.js";
 import { withBroker } from "./broker-work.js";
 import { confirm, type ConfirmationFlags } from "./confirmation.js";
 import { UsageError } from "./failure.js";
@@ -93,7 +94,7 @@ function positionOf(text: string): SubscriberPosition {
 }
 
 function positionText({ committedOffset, settled }: SubscriberPosition): string {
-  return [committedOffset, ...settled.map(({ first, last }) => (first === last ? first : `${first}-${last}`))].join(",");
+  return settled.length === 0 ? String(committedOffset) : `${committedOffset},${runsText(settled)}`;
 }
 
 function wayText({ previousPosition: from, position: to }: SoughtSubscriber, target: SeekTarget): string {

@@ -76,13 +76,16 @@ export function messageHeaders(bytes: Buffer, start: number, end: number): Recor
 
 /** Undefined if the broker did not say. */
 export function messagePublishTime(bytes: Buffer, start: number, end: number): Date | undefined {
-  const at = lastField(bytes, start, end, TAG.publishTime);
-  return at === undefined ? undefined : timestampToDate(Timestamp.decode(bytes.subarray(behindVarint(bytes, at), behindBytes(bytes, at))));
+  return messageTime(bytes, start, end, TAG.publishTime);
 }
 
 /** Undefined: it never expires. */
 export function messageExpireTime(bytes: Buffer, start: number, end: number): Date | undefined {
-  const at = lastField(bytes, start, end, TAG_EXPIRE_TIME);
+  return messageTime(bytes, start, end, TAG_EXPIRE_TIME);
+}
+
+function messageTime(bytes: Buffer, start: number, end: number, tag: number): Date | undefined {
+  const at = lastField(bytes, start, end, tag);
   return at === undefined ? undefined : timestampToDate(Timestamp.decode(bytes.subarray(behindVarint(bytes, at), behindBytes(bytes, at))));
 }
 

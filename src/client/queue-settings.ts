@@ -1,5 +1,6 @@
 import { Ordering, Queue } from "../../generated/tidemark/v1/queue.js";
 import { OnExpiry as WireOnExpiry, OnPoison as WireOnPoison, SubscriberSettings as WireSettings } from "../../generated/tidemark/v1/settings.js";
+import { enumName } from "./enum-name.js";
 import { RETENTION_MODES, settingsOfRetention, WHEN_FULLS, wireRetention, type RetentionSettings } from "./retention-settings.js";
 import { safeNumber } from "./safe-number.js";
 import { TidemarkError } from "./tidemark-error.js";
@@ -134,7 +135,7 @@ export function settingsOfSubscriber(wire: WireSettings | undefined): Subscriber
     ...(ackTimeout !== undefined && { ackTimeoutMs: durationToMs(ackTimeout) }),
     ...(maxAttempts !== 0 && { maxAttempts }),
     ...(maxDeliveries !== 0 && { maxDeliveries }),
-    ...(onPoison !== WireOnPoison.UNSPECIFIED && { onPoison: onPoisonName(onPoison) }),
+    ...(onPoison !== WireOnPoison.UNSPECIFIED && { onPoison: enumName(WireOnPoison, onPoison) as OnPoison }),
     ...(backoff?.minDelay !== undefined && { backoffMinMs: durationToMs(backoff.minDelay) }),
     ...(backoff?.maxDelay !== undefined && { backoffMaxMs: durationToMs(backoff.maxDelay) }),
     ...(backoff !== undefined && backoff.factor !== 0 && { backoffFactor: backoff.factor }),
@@ -142,7 +143,7 @@ export function settingsOfSubscriber(wire: WireSettings | undefined): Subscriber
     ...(windowMessages !== 0 && { windowMessages }),
     ...(windowBytes !== 0n && { windowBytes: safeNumber(windowBytes, "window_bytes") }),
     ...(expireAfter !== undefined && { expireAfterMs: durationToMs(expireAfter) }),
-    ...(onExpiry !== WireOnExpiry.UNSPECIFIED && { onExpiry: onExpiryName(onExpiry) }),
+    ...(onExpiry !== WireOnExpiry.UNSPECIFIED && { onExpiry: enumName(WireOnExpiry, onExpiry) as OnExpiry }),
   };
 }
 
@@ -203,26 +204,4 @@ function invalid(field: string, value: unknown, limit: string): TidemarkError {
 
 function optionalDuration(ms: number | undefined): ReturnType<typeof durationFromMs> | undefined {
   return ms === undefined ? undefined : durationFromMs(ms);
-}
-
-function onPoisonName(wire: WireOnPoison): OnPoison {
-  switch (wire) {
-    case WireOnPoison.DEAD_LETTER:
-      return "DEAD_LETTER";
-    case WireOnPoison.BLOCK_LANE:
-      return "BLOCK_LANE";
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
-function onExpiryName(wire: WireOnExpiry): OnExpiry {
-  switch (wire) {
-    case WireOnExpiry.SETTLE:
-      return "SETTLE";
-    case WireOnExpiry.DEAD_LETTER:
-      return "DEAD_LETTER";
-    default:
-      return "UNRECOGNIZED";
-  }
 }

@@ -1,5 +1,6 @@
-import type { Retention} from "../../generated/tidemark/v1/queue.js";
+import type { Retention } from "../../generated/tidemark/v1/queue.js";
 import { RetentionMode as WireMode, WhenFull as WireWhenFull } from "../../generated/tidemark/v1/queue.js";
+import { enumName } from "./enum-name.js";
 import { safeNumber } from "./safe-number.js";
 import { durationFromMs, durationToMs } from "./wire-time.js";
 
@@ -46,14 +47,10 @@ export function settingsOfRetention(wire: Retention | undefined): RetentionSetti
   const { mode, maxAge, maxBytes, maxMessages, whenFull } = wire;
   const isBounded = maxBytes !== 0n || maxMessages !== 0n;
   return {
-    ...(mode !== WireMode.UNSPECIFIED && mode !== WireMode.UNTIL_ACKED && { retention: nameIn(RETENTION_MODES, mode) as RetentionMode }),
+    ...(mode !== WireMode.UNSPECIFIED && mode !== WireMode.UNTIL_ACKED && { retention: enumName(WireMode, mode) as RetentionMode }),
     ...(maxAge !== undefined && { maxAgeMs: durationToMs(maxAge) }),
     ...(maxBytes !== 0n && { maxBytes: safeNumber(maxBytes, "max_bytes") }),
     ...(maxMessages !== 0n && { maxMessages: safeNumber(maxMessages, "max_messages") }),
-    ...(isBounded && whenFull !== WireWhenFull.UNSPECIFIED && { whenFull: nameIn(WHEN_FULLS, whenFull) as WhenFull }),
+    ...(isBounded && whenFull !== WireWhenFull.UNSPECIFIED && { whenFull: enumName(WireWhenFull, whenFull) as WhenFull }),
   };
-}
-
-function nameIn(names: Readonly<Record<string, number>>, wire: number): string {
-  return Object.keys(names).find((name) => names[name] === wire) ?? "UNRECOGNIZED";
 }

@@ -58,7 +58,6 @@ export async function settleCall(connection: Connection, patienceMs: number, ses
   return result;
 }
 
-
 function settlementOf({ acks = [], retries = [], rejects = [], releases = [], extends: extended = [] }: Verdicts): Settlement {
   return {
     ...Settlement.create(),
