@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { Sharing } from "../../generated/tidemark/v1/subscribe.js";
-import { CliRun, type Ended } from "../support/cli-run.js";
+import { CliRun, type Ended, rowsOf } from "../support/cli-run.js";
 import { until, within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 
@@ -22,9 +22,7 @@ describe("the commands that look after a broker", function () {
 
   /** The lines of JSON that a run must succeed with. */
   async function rows(...args: string[]): Promise<Record<string, unknown>[]> {
-    const { code, out, err } = await tidemark(...args);
-    expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
-    return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+    return rowsOf(args, await tidemark(...args));
   }
 
   it("makes queues, ordered and not, lists them by name and shows one", async () => {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { connect, type StoredMessage, type TidemarkClient } from "../../src/client/index.js";
-import { CliRun, type Ended } from "../support/cli-run.js";
+import { CliRun, type Ended, rowsOf } from "../support/cli-run.js";
 import { within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 
@@ -27,9 +27,7 @@ describe("looking at messages, events and dead letters", function () {
 
   /** The lines of JSON that a run must succeed with. */
   async function rows(...args: string[]): Promise<Record<string, unknown>[]> {
-    const { code, out, err } = await tidemark(...args);
-    expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
-    return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+    return rowsOf(args, await tidemark(...args));
   }
 
   async function all<T>(source: AsyncIterable<T>): Promise<T[]> {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { CliRun, type Ended } from "../support/cli-run.js";
+import { CliRun, type Ended, rowsOf } from "../support/cli-run.js";
 import { within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 
@@ -20,9 +20,7 @@ describe("the commands that make, change and pause subscribers", function () {
     within(`tidemark ${args.join(" ")}`, DEADLINE_MS, new CliRun(args, "", { TIDEMARK_ADDRESS: server.address, NO_COLOR: "1" }).ended);
 
   async function rows(...args: string[]): Promise<Record<string, unknown>[]> {
-    const { code, out, err } = await tidemark(...args);
-    expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
-    return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+    return rowsOf(args, await tidemark(...args));
   }
 
   it("make one with its filter, start and settings, before any client comes", async () => {

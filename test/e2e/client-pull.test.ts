@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { connect, type TidemarkClient, TidemarkError } from "../../src/client/index.js";
-import { CliRun, type Ended } from "../support/cli-run.js";
+import { CliRun, type Ended, rowsOf } from "../support/cli-run.js";
 import { until, within } from "../support/condition.js";
 import { startTestServer, type TestServer } from "../support/server.js";
 
@@ -137,9 +137,7 @@ describe("tidemark pull and tidemark settle", function () {
     within(`tidemark ${args.join(" ")}`, DEADLINE_MS, new CliRun(args, "", { TIDEMARK_ADDRESS: server.address, NO_COLOR: "1" }).ended);
 
   async function rows(...args: string[]): Promise<Record<string, unknown>[]> {
-    const { code, out, err } = await tidemark(...args);
-    expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
-    return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+    return rowsOf(args, await tidemark(...args));
   }
 
   it("lease in one terminal and settle from another", async () => {

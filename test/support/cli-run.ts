@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { expect } from "chai";
 
 const PROGRAM = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 
@@ -43,4 +44,10 @@ export class CliRun {
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
+}
+
+/** The lines of JSON of a run with these arguments, which must succeed and say nothing else. */
+export function rowsOf(args: readonly string[], { code, out, err }: Ended): Record<string, unknown>[] {
+  expect([code, err], args.join(" ")).to.deep.equal([0, ""]);
+  return out === "" ? [] : out.trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
 }
