@@ -1,4 +1,5 @@
 import { ChunkBuilder } from "../core/chunk-builder.js";
+import type { MessageFacts } from "../core/chunk-builder.js";
 import type { EncodedMessages } from "../core/encoded-messages.js";
 import type { NewMessage } from "../core/message.js";
 import type { ReplayedMessage } from "../core/replayed-message.js";
@@ -69,14 +70,12 @@ export class OpenBatch {
 
   /** Adds one message and returns its offset. Hashes are 0n for a message without an id. */
   add(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, joinsPrevious: boolean): Offset {
-    const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious };
-    return this.addOne((builder) => builder.add(message, facts));
+    return this.addOne(message, { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious });
   }
 
   /** Adds one message that was put off, with its number in the schedule, and returns its offset. */
   addDue(message: NewMessage, messageIdHash: bigint, fingerprint: bigint, scheduleNumber: number): Offset {
-    const facts = { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious: false, scheduleNumber };
-    return this.addOne((builder) => builder.add(message, facts));
+    return this.addOne(message, { publishTimeMs: this.publishTimeMs, messageIdHash, fingerprint, joinsPrevious: false, scheduleNumber });
   }
 
   /** Adds all messages of a run. `areOne`: they were published all or nothing. */
@@ -93,7 +92,13 @@ export class OpenBatch {
 
   /** Adds one message that is replayed and returns its offset. */
   addReplayed(copy: ReplayedMessage): Offset {
-    return this.addOne((builder) => builder.addReplayed(copy, this.publishTimeMs));
+    const builder = this.builders[this.builders.length - 1];
+    if (builder === undefined || !builder.addReplayed(copy, this.publishTimeMs)) {
+      const fresh = new ChunkBuilder();
+      fresh.addReplayed(copy, this.publishTimeMs);
+      this.builders.push(fresh);
+    }
+    return this.counted();
   }
 
   /** Closes its chunks behind `head`. Once, and only when there is a message in it. */
@@ -108,14 +113,18 @@ export class OpenBatch {
     });
   }
 
-  /** @param add false: the chunk is full, and a fresh one takes it */
-  private addOne(add: (builder: ChunkBuilder) => boolean): Offset {
+  private addOne(message: NewMessage, facts: MessageFacts): Offset {
     const builder = this.builders[this.builders.length - 1];
-    if (builder === undefined || !add(builder)) {
+    if (builder === undefined || !builder.add(message, facts)) {
       const fresh = new ChunkBuilder();
-      add(fresh);
+      fresh.add(message, facts);
       this.builders.push(fresh);
     }
+    return this.counted();
+  }
+
+  /** One message more is in it; answers its offset. */
+  private counted(): Offset {
     const at = this.next;
     this.messages++;
     return at;
